@@ -1,0 +1,44 @@
+# Every target works from a fresh clone: what it needs is installed first, from the lock files.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check gen lock format clean
+
+help:  ## Show this help.
+	@echo "Holdfast: bookings that are paid for exactly once, whatever fails in between."
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed  ## Make .venv with all that run, test and check need.
+
+$(VENV)/.installed: requirements-dev.lock pyproject.toml scripts/setup
+	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup
+	@touch $@
+
+run: setup  ## Start everything, embedded: one file of SQLite a service, nothing else to install.
+	@exec $(BIN)/holdfast up
+
+demo: setup  ## Make a whole booking and show each step, on the running stack or on one of its own.
+	@exec $(BIN)/holdfast demo
+
+test: setup  ## Run every test, on SQLite and on a private MariaDB.
+	@scripts/test-servers
+	@$(BIN)/pytest
+
+check: setup  ## Format, lint, types, architecture, contracts, regeneration.
+	@scripts/check
+
+gen: setup  ## Generate gen/ from the contracts.
+	@scripts/gen gen
+
+format: setup  ## Put code and contracts in their format.
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix-only . && $(BIN)/buf format -w protos
+
+lock: setup  ## Resolve the dependencies anew and write the lock files.
+	@scripts/lock
+
+clean:  ## Remove what the targets above made, the data of `make run` included.
+	rm -rf $(VENV) var dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
