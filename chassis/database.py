@@ -1,0 +1,206 @@
+"""One database behind one door: reads in autocommit, writes as whole units, retried.
+
+What the servers do, found by running them:
+
+- 1213 (deadlock) and 1205 (lock wait) are normal. 1205 rolls back only the statement,
+  so every failure is followed by ROLLBACK and the unit runs again whole.
+- On Galera 1213 comes at COMMIT.
+- A connection lost before COMMIT has committed nothing: the unit runs again. Lost at
+  COMMIT, the outcome is unknown: nothing is run again, the caller asks later.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import structlog
+from sqlalchemy import event, make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from chassis.errors import DependencyUnavailable
+
+log = structlog.get_logger(__name__)
+
+Repository = TypeVar("Repository")
+Result = TypeVar("Result")
+
+# Of 40 buyers of one seat each may lose to another several times in a row.
+ATTEMPTS_MAX = 12
+BACKOFF_BASE_S = 0.005
+BACKOFF_MAX_S = 0.5
+POOL_SIZE = 10
+POOL_WAIT_S = 5.0
+SQLITE_BUSY_TIMEOUT_MS = 5000
+
+MYSQL_RUN_AGAIN = {1020, 1205, 1213}
+MYSQL_LOST = {1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
+MYSQL_DUPLICATE = 1062
+
+
+class Database:
+    """The engines of one database: one that commits each statement, one for units of work."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare for a database by its SQLAlchemy URL; connects when first used."""
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite and parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.reader = self._engine(url, "AUTOCOMMIT", POOL_SIZE)
+        # SQLite has one writer at a time: waiting for it in the pool is fair, and cheaper than polling.
+        self.writer = self._engine(url, None if self.is_sqlite else "READ COMMITTED", 1 if self.is_sqlite else POOL_SIZE)
+
+    async def ping(self) -> None:
+        """Ask the database for an answer.
+
+        Raises:
+            DBAPIError, OSError: it does not give one.
+        """
+        async with self.reader.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.reader.dispose()
+        await self.writer.dispose()
+
+    async def read(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Run a unit that changes nothing, each statement on its own.
+
+        Raises:
+            DependencyUnavailable: the database cannot be reached.
+        """
+        return await self._again_if_asked(lambda: self._read_once(unit))
+
+    async def write(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Run a unit as one transaction, again and whole if the database asks for that.
+
+        Raises:
+            DependencyUnavailable: the database cannot be reached, or it is not known
+                whether the commit went through.
+        """
+        return await self._again_if_asked(lambda: self._write_once(unit))
+
+    async def _again_if_asked(self, once: Callable[[], Awaitable[Result]]) -> Result:
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                return await once()
+            except (DBAPIError, TimeoutError) as error:
+                if not _run_again(error):
+                    raise
+                log.debug("unit_runs_again", attempt=attempt, cause=str(getattr(error, "orig", error)))
+            await asyncio.sleep(random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2**attempt)))
+        message = "the database is not available"
+        raise DependencyUnavailable(message)
+
+    async def _read_once(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        async with self.reader.connect() as connection:
+            return await unit(connection)
+
+    async def _write_once(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        async with self.writer.connect() as connection:
+            try:
+                result = await unit(connection)
+            except Exception:
+                await _roll_back(connection)
+                raise
+            except BaseException:
+                # Cancelled in the middle of a statement: nobody knows where this connection stands.
+                await connection.invalidate()
+                raise
+            await self._commit(connection)
+            return result
+
+    async def _commit(self, connection: AsyncConnection) -> None:
+        try:
+            await connection.commit()
+        except DBAPIError as error:
+            if _code(error) in MYSQL_LOST:
+                log.warning("commit_outcome_unknown", cause=str(error.orig))
+                await connection.invalidate()
+                message = "the database was lost while it stored this; ask again with the same idempotency key"
+                raise DependencyUnavailable(message) from None
+            await _roll_back(connection)
+            raise
+        except BaseException:
+            await connection.invalidate()
+            raise
+
+    def _engine(self, url: str, isolation_level: Any, pool_size: int) -> AsyncEngine:
+        options: dict[str, Any] = {} if isolation_level is None else {"isolation_level": isolation_level}
+        engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_S if not self.is_sqlite else SQLITE_BUSY_TIMEOUT_MS / 1000,
+            # Every unit ends itself; a reset would be one round trip more.
+            pool_reset_on_return=None,
+            **options,
+        )
+        if self.is_sqlite:
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            if isolation_level is None:
+                event.listen(engine.sync_engine, "begin", _begin_immediate)
+        return engine
+
+
+class DatabaseTransactions(Generic[Repository]):
+    """`Transactions` over a database: gives each unit a repository on its own connection."""
+
+    def __init__(self, database: Database, repository: Callable[[AsyncConnection], Repository]) -> None:
+        """Make repositories with `repository`."""
+        self._database = database
+        self._repository = repository
+
+    async def read(self, unit: Callable[[Repository], Awaitable[Result]]) -> Result:
+        """Run a unit that changes nothing."""
+        return await self._database.read(lambda connection: unit(self._repository(connection)))
+
+    async def write(self, unit: Callable[[Repository], Awaitable[Result]]) -> Result:
+        """Run a unit as one transaction."""
+        return await self._database.write(lambda connection: unit(self._repository(connection)))
+
+
+def is_duplicate(error: IntegrityError) -> bool:
+    """Whether an insert failed because of a unique key, and not for another constraint."""
+    return _code(error) == MYSQL_DUPLICATE or "UNIQUE constraint failed" in str(error.orig)
+
+
+def _code(error: DBAPIError) -> int | None:
+    arguments = getattr(error.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def _run_again(error: DBAPIError | TimeoutError) -> bool:
+    if isinstance(error, TimeoutError):
+        return False
+    if "database is locked" in str(error.orig):
+        return True
+    return error.connection_invalidated or _code(error) in MYSQL_RUN_AGAIN | MYSQL_LOST
+
+
+async def _roll_back(connection: AsyncConnection) -> None:
+    try:
+        await connection.rollback()
+    except DBAPIError:
+        await connection.invalidate()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver would begin transactions by its own rules; they are begun and ended by units.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # FULL: what was acknowledged is there after a power cut, at the price of one sync a commit.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:
+    # A transaction that begins by reading cannot become a writer once another has written.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

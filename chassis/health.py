@@ -1,0 +1,54 @@
+"""Health that means something: SERVING while the service's own database answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio as health_aio
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_S = 2.0
+TIMEOUT_S = 1.5
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Health:
+    """Asks `ready` on a schedule and answers health checks from what it last said.
+
+    The result is kept, so that checks cost nothing; only changes are logged.
+    """
+
+    def __init__(self, service: str, ready: Callable[[], Awaitable[None]]) -> None:
+        """Report for a service by its full name; `ready` raises when it cannot work."""
+        self.servicer = health_aio.HealthServicer()
+        self._names = ("", service)
+        self._ready = ready
+        self._serving: bool | None = None
+
+    async def check(self) -> bool:
+        """Ask once, and report."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._ready()
+            serving, cause = True, ""
+        except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready
+            serving, cause = False, type(error).__name__
+        if serving != self._serving:
+            self._serving = serving
+            log.info("health", serving=serving, cause=cause)
+            for name in self._names:
+                await self.servicer.set(name, SERVING if serving else NOT_SERVING)
+        return serving
+
+    async def run(self) -> None:
+        """Ask again and again until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            await self.check()
+
+    async def shut_down(self) -> None:
+        """Report NOT_SERVING from now on, whatever `ready` says."""
+        await self.servicer.enter_graceful_shutdown()

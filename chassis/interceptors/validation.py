@@ -1,0 +1,39 @@
+"""The input rules of the contract (protovalidate), enforced for every request."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import protovalidate
+
+from chassis.errors import InvalidField
+from chassis.interceptors.around import AroundInterceptor, Context
+
+# Enough to see what is wrong; a request of 100,000 bad seats does not get an answer of its own size.
+VIOLATIONS_MAX = 100
+
+
+class ValidationInterceptor(AroundInterceptor):
+    """Refuses a request that breaks a rule, naming every bad field."""
+
+    def __init__(self) -> None:
+        """Keep one validator: it remembers the compiled rules."""
+        self._validator = protovalidate.Validator()
+
+    @asynccontextmanager
+    async def around(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:  # noqa: ARG002
+        """Surround one call."""
+        violations = self._validator.collect_violations(request)
+        if violations:
+            found = (violation.proto for violation in violations[:VIOLATIONS_MAX])
+            raise InvalidField(*((_path(one.field.elements), one.message) for one in found))
+        yield
+
+
+def _path(elements: Iterable[Any]) -> str:
+    """The path to a field, as in `seats[3].price`."""
+    steps = []
+    for element in elements:
+        index = element.subscript.value if element.subscript is not None else None
+        steps.append(element.field_name + (f"[{index}]" if index is not None else ""))
+    return ".".join(steps) or "(request)"

@@ -1,0 +1,53 @@
+"""Structured logs: one JSON object a line, or plain colours on a terminal."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from chassis import context
+
+
+def configure(program: str, level: str) -> None:
+    """Send every log line, our own and those of libraries, to standard error."""
+    renderer: Any = structlog.processors.JSONRenderer(sort_keys=False)
+    if sys.stderr.isatty():
+        renderer = structlog.dev.ConsoleRenderer()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        _request_id,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    # Statements and migrations are not news.
+    for noisy in ("sqlalchemy", "alembic", "aiosqlite", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(program=program)
+
+
+def _request_id(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    present = context.request_id.get()
+    if present:
+        event.setdefault("request_id", present)
+    return event

@@ -1,0 +1,129 @@
+"""What every `python -m <service>` does: help, migrate, serve, and stop on a signal."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvloop
+from sqlalchemy.exc import DBAPIError
+
+from chassis import logs, migrations, tokens
+from chassis.database import Database
+from chassis.server import AddressTaken, Hosted, running
+from chassis.settings import AuthSettings, ServiceSettings, SettingsError, describe, load
+
+log = structlog.get_logger(__name__)
+
+EXIT_USAGE = 2
+EXIT_FAILURE = 1
+
+
+@dataclass(frozen=True)
+class Program:
+    """One service as a program."""
+
+    name: str
+    summary: str
+    settings: type[ServiceSettings]
+    # The package of its migrations.
+    migrations: str
+    wire: Callable[[Any, AuthSettings, Database], Awaitable[Hosted]]
+
+
+def main(program: Program, arguments: Sequence[str] | None = None) -> int:
+    """Run a program; the exit code is 0, 1 for a failure, 2 for wrong settings or arguments."""
+    command = _parser(program).parse_args(arguments).command
+    try:
+        settings = load(program.settings)
+        auth = load(AuthSettings)
+        verifier = None if command == "migrate" else tokens.verifier(auth)
+    except SettingsError as error:
+        sys.stderr.write(f"{program.name}: the settings are not right:\n{_indent(str(error))}\n")
+        return EXIT_USAGE
+    logs.configure(program.name, settings.log_level)
+    work = _migrate(program, settings) if verifier is None else _serve(program, settings, auth, verifier)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except SettingsError as error:
+        sys.stderr.write(f"{program.name}: the settings are not right:\n{_indent(str(error))}\n")
+        return EXIT_USAGE
+    except (AddressTaken, migrations.SchemaError) as error:
+        sys.stderr.write(f"{program.name}: {error}\n")
+        return EXIT_FAILURE
+    except DBAPIError as error:
+        sys.stderr.write(f"{program.name}: the database cannot be used: {error.orig}\n")
+        return EXIT_FAILURE
+    return 0
+
+
+async def _migrate(program: Program, settings: ServiceSettings) -> None:
+    database = Database(settings.database_url)
+    try:
+        await migrations.migrate(database, program.migrations)
+    finally:
+        await database.close()
+    log.info("migrated")
+
+
+async def _serve(
+    program: Program, settings: ServiceSettings, auth: AuthSettings, verifier: tokens.Verifier
+) -> None:
+    stop = _on_signals()
+    database = Database(settings.database_url)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        if database.is_sqlite:
+            await migrations.migrate(database, program.migrations)
+        else:
+            await migrations.require_current(database, program.migrations, program.name)
+        hosted = await program.wire(settings, auth, database)
+        await stack.enter_async_context(
+            running(hosted, settings.listen, verifier, settings.shutdown_grace_s)
+        )
+        await stop.wait()
+
+
+def _on_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; the second ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        stop.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, first)
+    return stop
+
+
+def _parser(program: Program) -> argparse.ArgumentParser:
+    settings = [*describe(program.settings), *describe(AuthSettings)]
+    lines = [f"  {name} = {default}\n      {meaning}" for name, default, meaning in settings]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {program.name}",
+        description=program.summary,
+        epilog="settings, from the environment, with their defaults:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "migrate"),
+        default="serve",
+        help="serve (the default), or bring the database to the newest schema",
+    )
+    return parser
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

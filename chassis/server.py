@@ -1,0 +1,114 @@
+"""The one way to start a gRPC server, and to stop it in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from chassis import interceptors
+from chassis.health import Health
+from chassis.tasks import Tasks
+from chassis.tokens import Verifier
+from chassis.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+# An event of 100,000 seats with long names is about 6 MB; gRPC's default is 4.
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+# Clients may ping this often without being told to calm down.
+PING_INTERVAL_MIN_MS = 10_000
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A service, with all that a server needs to know to host it. Made by its `wiring`."""
+
+    name: str
+    register: Callable[[grpc.aio.Server], None]
+    # Method, as `/package.Service/Method`, to the scopes of which one opens it.
+    scopes: Mapping[str, frozenset[str]]
+    # Raises when the service cannot work.
+    ready: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
+    tasks: Tasks = field(default_factory=Tasks)
+    workers: Sequence[Worker] = ()
+
+
+class AddressTaken(Exception):
+    """The server cannot listen where it was told to; the text says what to do."""
+
+
+@asynccontextmanager
+async def running(hosted: Hosted, listen: str, verifier: Verifier, grace_s: float) -> AsyncIterator[int]:
+    """Serve until the block ends, then stop in order. Gives the port.
+
+    Stopping: NOT_SERVING, no new calls, wait for running calls and their work for
+    `grace_s` seconds at most, then close the pools.
+
+    Raises:
+        AddressTaken: something else listens there.
+    """
+    health = Health(hosted.name, hosted.ready)
+    server = _build(hosted, health, verifier)
+    port = _bind(server, listen)
+    await health.check()
+    await server.start()
+    background = [asyncio.create_task(worker.run(), name=worker.name) for worker in hosted.workers]
+    background.append(asyncio.create_task(health.run(), name="health"))
+    log.info("listening", address=listen, port=port)
+    try:
+        yield port
+    finally:
+        await _stop(hosted, server, health, background, grace_s)
+
+
+def _build(hosted: Hosted, health: Health, verifier: Verifier) -> grpc.aio.Server:
+    server = grpc.aio.server(
+        interceptors=interceptors.standard(verifier, hosted.scopes),
+        options=[
+            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_INTERVAL_MIN_MS),
+            ("grpc.keepalive_permit_without_calls", 1),
+            # Two processes on one port would share its calls by chance.
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    hosted.register(server)
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    names = (hosted.name, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return server
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> int:
+    try:
+        return server.add_insecure_port(listen)
+    except RuntimeError:
+        message = f"cannot listen on {listen}: the port is taken, or the address is not one of this machine"
+        raise AddressTaken(message) from None
+
+
+async def _stop(
+    hosted: Hosted,
+    server: grpc.aio.Server,
+    health: Health,
+    background: list[asyncio.Task[Any]],
+    grace_s: float,
+) -> None:
+    log.info("stopping")
+    ends_at = asyncio.get_running_loop().time() + grace_s
+    await health.shut_down()
+    await server.stop(grace_s)
+    await hosted.tasks.drain(max(0.0, ends_at - asyncio.get_running_loop().time()))
+    for task in background:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+    await hosted.close()
+    log.info("stopped")

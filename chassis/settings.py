@@ -1,0 +1,124 @@
+"""Settings from the environment: one class a program, all mistakes reported together."""
+
+import re
+from typing import Annotated, TypeVar, get_args
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LISTEN = re.compile(r"(?P<host>.+):(?P<port>\d{1,5})")
+PORT_MAX = 65535
+
+
+class SettingsError(Exception):
+    """The environment is not right; the text has one line a mistake."""
+
+
+def _address(value: str) -> str:
+    match = LISTEN.fullmatch(value)
+    if match is None or int(match["port"]) > PORT_MAX:
+        message = "must be HOST:PORT, such as 127.0.0.1:50051"
+        raise ValueError(message)
+    return value
+
+
+def _database_url(value: str) -> str:
+    if not value.startswith(("sqlite+aiosqlite:///", "mysql+aiomysql://")):
+        message = "must begin with sqlite+aiosqlite:/// or mysql+aiomysql://"
+        raise ValueError(message)
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+Loaded = TypeVar("Loaded", bound=BaseSettings)
+
+
+class AuthSettings(BaseSettings):
+    """How tokens are checked, the same for all programs. One of the first three is needed."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    jwt_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="secret of HS256 tokens, 32 bytes or more; for development",
+    )
+    public_key_file: str = Field(
+        default="", description="PEM file of the key of RS256, ES256 or EdDSA tokens"
+    )
+    jwks_file: str = Field(
+        default="", description="JWKS file with the keys of RS256, ES256 or EdDSA tokens"
+    )
+    audience: str = Field(default="holdfast", description="what the claim `aud` must say")
+    issuer: str = Field(default="", description="what the claim `iss` must say; empty: not checked")
+    service_token_file: str = Field(
+        default="",
+        description="file with the token that services call each other with; it is read again when"
+        " it changes; not needed with AUTH_JWT_SECRET",
+    )
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told."""
+
+    listen: Address
+    database_url: DatabaseUrl
+    log_level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="least level of log lines: debug, info, warning or error",
+    )
+    shutdown_grace_s: float = Field(
+        default=40.0,
+        gt=0,
+        le=3600,
+        description="seconds that running work may take after SIGTERM",
+    )
+
+
+def load(settings: type[Loaded]) -> Loaded:
+    """Read a settings class from the environment.
+
+    Raises:
+        SettingsError: names every variable that is wrong, and why. Secrets are not shown.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        lines = [_mistake(settings, dict(mistake)) for mistake in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def describe(settings: type[BaseSettings]) -> list[tuple[str, str, str]]:
+    """(variable, default, meaning) of every setting of a class, for help texts."""
+    return [
+        (_variable(settings, name), _shown_default(field.get_default()), field.description or "")
+        for name, field in settings.model_fields.items()
+    ]
+
+
+def is_secret(annotation: object) -> bool:
+    """Whether values of this type must not be shown."""
+    return annotation is SecretStr or SecretStr in get_args(annotation)
+
+
+def _shown_default(value: object) -> str:
+    shown = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return "(empty)" if shown == "" else str(shown)
+
+
+def _mistake(settings: type[BaseSettings], mistake: dict[str, object]) -> str:
+    location = mistake["loc"]
+    name = str(location[0]) if isinstance(location, tuple) and location else ""
+    message = str(mistake["msg"]).removeprefix("Value error, ")
+    if not name:
+        return message
+    field = settings.model_fields[name]
+    if mistake["type"] == "missing":
+        return f"{_variable(settings, name)}: not set. {field.description or ''}".rstrip()
+    shown = "" if is_secret(field.annotation) else f" (it is {mistake['input']!r})"
+    return f"{_variable(settings, name)}: {message}{shown}"
+
+
+def _variable(settings: type[BaseSettings], name: str) -> str:
+    return f"{settings.model_config.get('env_prefix', '')}{name}".upper()
