@@ -10,7 +10,13 @@ from chassis.errors import InvalidField
 
 # A digit doubled, its own digits added up.
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-_BRANDS = (("4", "visa"), ("5", "mastercard"), ("2", "mastercard"), ("3", "amex"), ("6", "discover"))
+_BRANDS = (
+    ("4", "visa"),
+    ("5", "mastercard"),
+    ("2", "mastercard"),
+    ("3", "amex"),
+    ("6", "discover"),
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 # A moment on the clock of the event loop, in seconds; none: no caller is waiting.
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 # What the answer carries beside the message: pairs of trailing metadata.
-answer_metadata: ContextVar[list[tuple[str, str]] | None] = ContextVar("answer_metadata", default=None)
+answer_metadata: ContextVar[list[tuple[str, str]] | None] = ContextVar(
+    "answer_metadata", default=None
+)
 _caller: ContextVar["Caller | None"] = ContextVar("caller", default=None)
 
 

@@ -18,9 +18,10 @@ from typing import Any, Generic, TypeVar
 import structlog
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from chassis.errors import DependencyUnavailable
+from chassis.errors import DependencyUnavailable, Overloaded
 
 log = structlog.get_logger(__name__)
 
@@ -50,8 +51,11 @@ class Database:
         if self.is_sqlite and parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.reader = self._engine(url, "AUTOCOMMIT", POOL_SIZE)
-        # SQLite has one writer at a time: waiting for it in the pool is fair, and cheaper than polling.
-        self.writer = self._engine(url, None if self.is_sqlite else "READ COMMITTED", 1 if self.is_sqlite else POOL_SIZE)
+        # SQLite has one writer at a time: to wait for it in the pool is fair, and costs no polling.
+        if self.is_sqlite:
+            self.writer = self._engine(url, None, 1)
+        else:
+            self.writer = self._engine(url, "READ COMMITTED", POOL_SIZE)
 
     async def ping(self) -> None:
         """Ask the database for an answer.
@@ -81,6 +85,7 @@ class Database:
         Raises:
             DependencyUnavailable: the database cannot be reached, or it is not known
                 whether the commit went through.
+            Overloaded: no connection came free in time. Nothing was done.
         """
         return await self._again_if_asked(lambda: self._write_once(unit))
 
@@ -88,10 +93,13 @@ class Database:
         for attempt in range(ATTEMPTS_MAX):
             try:
                 return await once()
-            except (DBAPIError, TimeoutError) as error:
+            except PoolTimeout:
+                message = "the server is busy; try again in a moment"
+                raise Overloaded(message) from None
+            except DBAPIError as error:
                 if not _run_again(error):
                     raise
-                log.debug("unit_runs_again", attempt=attempt, cause=str(getattr(error, "orig", error)))
+                log.debug("unit_runs_again", attempt=attempt, cause=str(error.orig))
             await asyncio.sleep(random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2**attempt)))
         message = "the database is not available"
         raise DependencyUnavailable(message)
@@ -121,7 +129,7 @@ class Database:
             if _code(error) in MYSQL_LOST:
                 log.warning("commit_outcome_unknown", cause=str(error.orig))
                 await connection.invalidate()
-                message = "the database was lost while it stored this; ask again with the same idempotency key"
+                message = "the database was lost while storing this; repeat with the same key"
                 raise DependencyUnavailable(message) from None
             await _roll_back(connection)
             raise
@@ -130,7 +138,9 @@ class Database:
             raise
 
     def _engine(self, url: str, isolation_level: Any, pool_size: int) -> AsyncEngine:
-        options: dict[str, Any] = {} if isolation_level is None else {"isolation_level": isolation_level}
+        options: dict[str, Any] = (
+            {} if isolation_level is None else {"isolation_level": isolation_level}
+        )
         engine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -150,7 +160,9 @@ class Database:
 class DatabaseTransactions(Generic[Repository]):
     """`Transactions` over a database: gives each unit a repository on its own connection."""
 
-    def __init__(self, database: Database, repository: Callable[[AsyncConnection], Repository]) -> None:
+    def __init__(
+        self, database: Database, repository: Callable[[AsyncConnection], Repository]
+    ) -> None:
         """Make repositories with `repository`."""
         self._database = database
         self._repository = repository
@@ -174,9 +186,11 @@ def _code(error: DBAPIError) -> int | None:
     return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
 
-def _run_again(error: DBAPIError | TimeoutError) -> bool:
-    if isinstance(error, TimeoutError):
-        return False
+def _run_again(error: DBAPIError) -> bool:
+    # A unit handles the conflicts that it expects. What is left is an id that another process
+    # drew too: the unit draws again.
+    if isinstance(error, IntegrityError):
+        return is_duplicate(error)
     if "database is locked" in str(error.orig):
         return True
     return error.connection_invalidated or _code(error) in MYSQL_RUN_AGAIN | MYSQL_LOST

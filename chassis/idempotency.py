@@ -63,7 +63,9 @@ def read_key(metadata: Sequence[tuple[str, str | bytes]] | None, in_request: str
         raise IdempotencyKeyInvalid(message)
     key = found.pop() if found else None
     if key is not None and not _VALID.fullmatch(key):
-        message = "an idempotency key is 1 to 255 printable ASCII characters, with no space at an end"
+        message = (
+            "an idempotency key is 1 to 255 printable ASCII characters, with no space at an end"
+        )
         raise IdempotencyKeyInvalid(message)
     return key or ""
 

@@ -16,7 +16,7 @@ def configure(program: str, level: str) -> None:
         renderer = structlog.dev.ConsoleRenderer()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
-        _request_id,
+        _Facts(program),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -43,11 +43,17 @@ def configure(program: str, level: str) -> None:
     # Statements and migrations are not news.
     for noisy in ("sqlalchemy", "alembic", "aiosqlite", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    structlog.contextvars.bind_contextvars(program=program)
 
 
-def _request_id(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    present = context.request_id.get()
-    if present:
-        event.setdefault("request_id", present)
-    return event
+class _Facts:
+    """Adds to every line which program wrote it, and for which call."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def __call__(self, _logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        event["program"] = self._program
+        present = context.request_id.get()
+        if present:
+            event.setdefault("request_id", present)
+        return event

@@ -16,7 +16,7 @@ LOCK_WAIT_S = 60
 
 
 class SchemaError(Exception):
-    """The schema of the database is not the one that this program needs; the text says what to do."""
+    """The schema is not the one that this program needs; the text says what to do."""
 
 
 async def migrate(database: Database, package: str) -> None:
@@ -37,10 +37,15 @@ async def require_current(database: Database, package: str, program: str) -> Non
         SchemaError: it is not; says which command to run.
     """
     async with database.reader.connect() as connection:
-        found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        found = await connection.run_sync(
+            lambda sync: MigrationContext.configure(sync).get_current_revision()
+        )
     wanted = ScriptDirectory.from_config(_config(package)).get_current_head()
     if found != wanted:
-        message = f"the schema is at {found or 'nothing'} and must be at {wanted}: run 'python -m {program} migrate'"
+        message = (
+            f"the schema is at {found or 'nothing'} and must be at {wanted}:"
+            f" run 'python -m {program} migrate'"
+        )
         raise SchemaError(message)
 
 
@@ -65,9 +70,13 @@ def _upgrade(connection: Connection, package: str, is_sqlite: bool) -> None:  # 
 
 
 def _lock(connection: Connection) -> None:
-    taken = connection.scalar(text("SELECT GET_LOCK('holdfast_migrate', :wait)"), {"wait": LOCK_WAIT_S})
+    taken = connection.scalar(
+        text("SELECT GET_LOCK('holdfast_migrate', :wait)"), {"wait": LOCK_WAIT_S}
+    )
     if taken != 1:
-        message = f"another process has been migrating for {LOCK_WAIT_S} s: look at it, then try again"
+        message = (
+            f"another process has been migrating for {LOCK_WAIT_S} s: look at it, then try again"
+        )
         raise SchemaError(message)
 
 

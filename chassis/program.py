@@ -47,7 +47,11 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{program.name}: the settings are not right:\n{_indent(str(error))}\n")
         return EXIT_USAGE
     logs.configure(program.name, settings.log_level)
-    work = _migrate(program, settings) if verifier is None else _serve(program, settings, auth, verifier)
+    work = (
+        _migrate(program, settings)
+        if verifier is None
+        else _serve(program, settings, auth, verifier)
+    )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)

@@ -45,7 +45,9 @@ class AddressTaken(Exception):
 
 
 @asynccontextmanager
-async def running(hosted: Hosted, listen: str, verifier: Verifier, grace_s: float) -> AsyncIterator[int]:
+async def running(
+    hosted: Hosted, listen: str, verifier: Verifier, grace_s: float
+) -> AsyncIterator[int]:
     """Serve until the block ends, then stop in order. Gives the port.
 
     Stopping: NOT_SERVING, no new calls, wait for running calls and their work for
@@ -91,7 +93,7 @@ def _bind(server: grpc.aio.Server, listen: str) -> int:
     try:
         return server.add_insecure_port(listen)
     except RuntimeError:
-        message = f"cannot listen on {listen}: the port is taken, or the address is not one of this machine"
+        message = f"cannot listen on {listen}: taken, or not an address of this machine"
         raise AddressTaken(message) from None
 
 

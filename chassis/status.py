@@ -51,7 +51,11 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> ErrorInfo:
     return ErrorInfo(error.code(), reason, dict(info.metadata), error.details() or "")
 
 
-def _pack(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+def _pack(
+    message: error_details_pb2.ErrorInfo
+    | error_details_pb2.RetryInfo
+    | error_details_pb2.BadRequest,
+) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

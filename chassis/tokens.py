@@ -140,7 +140,13 @@ class Minter:
     def mint(self, user_id: str, scope: str, lifetime_s: int) -> str:
         """A token for a user, with scopes separated by spaces, that ends in `lifetime_s`."""
         now = int(time.time())
-        claims = {"sub": user_id, "scope": scope, "aud": self._audience, "iat": now, "exp": now + lifetime_s}
+        claims = {
+            "sub": user_id,
+            "scope": scope,
+            "aud": self._audience,
+            "iat": now,
+            "exp": now + lifetime_s,
+        }
         if self._issuer:
             claims["iss"] = self._issuer
         return jwt.encode(claims, self._secret, algorithm="HS256")
@@ -224,7 +230,9 @@ def service_token(settings: AuthSettings, service: str, scope: str) -> ServiceTo
             raise SettingsError(message) from None
     secret = settings.jwt_secret.get_secret_value()
     if not secret:
-        message = f"AUTH_SERVICE_TOKEN_FILE: not set. {service} needs a token with the scopes: {scope}"
+        message = (
+            f"AUTH_SERVICE_TOKEN_FILE: not set. {service} needs a token with the scopes: {scope}"
+        )
         raise SettingsError(message)
     return MintedServiceToken(Minter(secret, settings.audience, settings.issuer), service, scope)
 

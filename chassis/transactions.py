@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-Repository = TypeVar("Repository")
+Repository_co = TypeVar("Repository_co", covariant=True)
 Result = TypeVar("Result")
 
 
-class Transactions(Protocol[Repository]):
+class Transactions(Protocol[Repository_co]):
     """Runs units of work over a repository.
 
     A unit is a function, not a block, so that it can be run again whole when the
@@ -16,14 +16,14 @@ class Transactions(Protocol[Repository]):
     repository.
     """
 
-    async def read(self, unit: Callable[[Repository], Awaitable[Result]]) -> Result:
+    async def read(self, unit: Callable[[Repository_co], Awaitable[Result]]) -> Result:
         """Run a unit that changes nothing; each statement sees what is committed then.
 
         Raises:
             DependencyUnavailable: the database cannot be reached.
         """
 
-    async def write(self, unit: Callable[[Repository], Awaitable[Result]]) -> Result:
+    async def write(self, unit: Callable[[Repository_co], Awaitable[Result]]) -> Result:
         """Run a unit as one transaction: all of it is committed when this returns.
 
         An error of the unit rolls everything back.

@@ -1,6 +1,6 @@
 """What happens around every call, outermost first.
 
-    calllog → errors → deadline → auth → validation → the servicer
+calllog → errors → deadline → auth → validation → the servicer
 """
 
 from collections.abc import Mapping, Sequence

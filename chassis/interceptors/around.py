@@ -12,19 +12,21 @@ Context = grpc.aio.ServicerContext[Any, Any]
 OPEN_SERVICES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
 
-class AroundInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc ships no types
+class AroundInterceptor(grpc.aio.ServerInterceptor):
     """Runs `around` a call: what is before its `yield` first, what is after it last.
 
     Health and reflection are left alone.
     """
 
-    def around(self, method: str, request: Any, context: Context) -> AbstractAsyncContextManager[None]:
+    def around(
+        self, method: str, request: Any, context: Context
+    ) -> AbstractAsyncContextManager[None]:
         """Surround one call of a method such as `/package.Service/Method`."""
         raise NotImplementedError
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         """Wrap the handler that the next interceptor gives."""
@@ -41,7 +43,9 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grp
         inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
         return make(wrap(method, inner), handler.request_deserializer, handler.response_serializer)
 
-    def _unary(self, method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def _unary(
+        self, method: str, inner: Callable[..., Awaitable[Any]]
+    ) -> Callable[..., Awaitable[Any]]:
         async def call(request: Any, context: Context) -> Any:
             async with self.around(method, request, context):
                 return await inner(request, context)

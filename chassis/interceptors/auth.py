@@ -16,7 +16,7 @@ class AuthInterceptor(AroundInterceptor):
     """Lets a call pass if its token has one of the scopes of its method."""
 
     def __init__(self, verifier: Verifier, scopes: Mapping[str, frozenset[str]]) -> None:
-        """Check tokens with `verifier`; a method that `scopes` does not name is for `admin` only."""
+        """Check tokens with `verifier`; one that `scopes` does not name needs `admin`."""
         self._verifier = verifier
         self._scopes = scopes
 

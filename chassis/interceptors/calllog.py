@@ -58,7 +58,11 @@ def _code(context: Context) -> grpc.StatusCode:
 
 
 def _write(method: str, code: grpc.StatusCode, duration_s: float) -> None:
-    facts: dict[str, Any] = {"method": method, "code": code.name, "duration_ms": round(duration_s * 1000, 1)}
+    facts: dict[str, Any] = {
+        "method": method,
+        "code": code.name,
+        "duration_ms": round(duration_s * 1000, 1),
+    }
     caller = call_context._caller.get()  # noqa: SLF001 - there is none when authentication failed
     if caller is not None:
         facts["user_id"] = caller.user_id

@@ -1,6 +1,6 @@
 """The input rules of the contract (protovalidate), enforced for every request."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ import protovalidate
 from chassis.errors import InvalidField
 from chassis.interceptors.around import AroundInterceptor, Context
 
-# Enough to see what is wrong; a request of 100,000 bad seats does not get an answer of its own size.
+# Enough to see what is wrong: 100,000 bad seats do not get an answer of their own size.
 VIOLATIONS_MAX = 100
 
 
@@ -26,14 +26,14 @@ class ValidationInterceptor(AroundInterceptor):
         violations = self._validator.collect_violations(request)
         if violations:
             found = (violation.proto for violation in violations[:VIOLATIONS_MAX])
-            raise InvalidField(*((_path(one.field.elements), one.message) for one in found))
+            raise InvalidField(*((_path(one.field), one.message) for one in found))
         yield
 
 
-def _path(elements: Iterable[Any]) -> str:
+def _path(field: Any) -> str:
     """The path to a field, as in `seats[3].price`."""
     steps = []
-    for element in elements:
+    for element in field.elements if field is not None else ():
         index = element.subscript.value if element.subscript is not None else None
         steps.append(element.field_name + (f"[{index}]" if index is not None else ""))
     return ".".join(steps) or "(request)"

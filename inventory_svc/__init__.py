@@ -1,0 +1,1 @@
+"""Events, seats and reservations that expire: the reference inventory."""

@@ -1,0 +1,87 @@
+"""Reservations: a state that moves only forward, which is what makes late calls harmless."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from chassis.transitions import Transition
+from inventory_svc.domain.errors import ReservationExpired, ReservationNotActive
+
+
+class ReservationStatus(StrEnum):
+    """Where a reservation stands."""
+
+    ACTIVE = "ACTIVE"
+    CONFIRMED = "CONFIRMED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+
+_S = ReservationStatus
+EXTEND = Transition("extend", frozenset({_S.ACTIVE}), _S.ACTIVE)
+CONFIRM = Transition("confirm", frozenset({_S.ACTIVE}), _S.CONFIRMED)
+CANCEL = Transition("cancel", frozenset({_S.ACTIVE, _S.CONFIRMED}), _S.CANCELLED)
+EXPIRE = Transition("expire", frozenset({_S.ACTIVE}), _S.EXPIRED)
+TRANSITIONS = (EXTEND, CONFIRM, CANCEL, EXPIRE)
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A hold on one seat for one user."""
+
+    reservation_id: int
+    event_id: int
+    user_id: str
+    seat_id: int
+    seat_number: str
+    price_minor: int
+    currency: str
+    # As stored: ACTIVE may be over already, see `status_at`.
+    status: ReservationStatus
+    created_at: datetime
+    expires_at: datetime
+    booking_reference: str = ""
+
+    def status_at(self, now: datetime) -> ReservationStatus:
+        """Its state at a moment: ACTIVE ends at `expires_at`, written down or not."""
+        if self.status is _S.ACTIVE and self.expires_at <= now:
+            return _S.EXPIRED
+        return self.status
+
+    def is_confirmed_for(self, booking_reference: str) -> bool:
+        """Whether its seat is booked for this booking."""
+        return self.status is _S.CONFIRMED and self.booking_reference == booking_reference
+
+    def confirmed(self, booking_reference: str) -> "Reservation":
+        """The same, with its seat booked for a booking."""
+        return replace(self, status=CONFIRM.apply(self.status), booking_reference=booking_reference)
+
+    def cancelled(self) -> "Reservation":
+        """The same, ended by someone."""
+        return replace(self, status=CANCEL.apply(self.status))
+
+    def expired(self) -> "Reservation":
+        """The same, ended by time."""
+        return replace(self, status=EXPIRE.apply(self.status))
+
+    def extended(self, until: datetime) -> "Reservation":
+        """The same, held until a moment, but never for a shorter time than before."""
+        return replace(
+            self, status=EXTEND.apply(self.status), expires_at=max(self.expires_at, until)
+        )
+
+
+def require_active(reservations: Sequence[Reservation], now: datetime) -> None:
+    """Refuse unless every one of them holds its seat now.
+
+    Raises:
+        ReservationNotActive, ReservationExpired: some do not; names them.
+    """
+    states = [(one.reservation_id, one.status_at(now)) for one in reservations]
+    ended = [number for number, state in states if state in (_S.CONFIRMED, _S.CANCELLED)]
+    if ended:
+        raise ReservationNotActive(ended)
+    overdue = [number for number, state in states if state is _S.EXPIRED]
+    if overdue:
+        raise ReservationExpired(overdue)

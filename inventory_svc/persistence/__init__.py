@@ -1,0 +1,1 @@
+"""The inventory's tables, and its port `Inventory` over them."""

@@ -1,0 +1,59 @@
+"""What the use cases need from outside, and no more."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from chassis.idempotency import Keys
+from inventory_svc.domain.event import Event, Seat
+from inventory_svc.domain.reservation import Reservation
+
+
+class Inventory(Protocol):
+    """The stored events, seats and reservations, within one unit of work."""
+
+    @property
+    def keys(self) -> Keys:
+        """The idempotency keys that were used."""
+
+    async def add_event(self, event: Event, seats: Sequence[Seat]) -> None:
+        """Store an event and its seats."""
+
+    async def event(self, event_id: int) -> Event | None:
+        """An event, if there is one of this id."""
+
+    async def seats_after(self, event_id: int, after: int, limit: int) -> list[Seat]:
+        """The seats of an event with a greater id than `after`, in order, `limit` at most."""
+
+    async def seats_numbered(self, event_id: int, seat_numbers: Sequence[str]) -> list[Seat]:
+        """The seats of an event that have one of these numbers, in no order."""
+
+    async def take_seats(self, reservations: Sequence[Reservation], now: datetime) -> bool:
+        """Give each reservation its seat, if all of them are free at `now`; false if one is not.
+
+        This is the guard against overselling: one conditional update, decided by the database.
+        """
+
+    async def add_reservations(self, reservations: Sequence[Reservation]) -> None:
+        """Store new reservations."""
+
+    async def reservations(self, reservation_ids: Sequence[int]) -> list[Reservation]:
+        """The reservations with these ids, in no order."""
+
+    async def lock_reservations(self, reservation_ids: Sequence[int]) -> list[Reservation]:
+        """The same, and nobody else changes them before this unit ends."""
+
+    async def extend(self, reservations: Sequence[Reservation], until: datetime) -> int:
+        """Hold them until a moment, where that is later; how many seats they have."""
+
+    async def confirm(self, reservations: Sequence[Reservation], booking_reference: str) -> int:
+        """Book the seats of reservations for a booking; how many seats they had."""
+
+    async def cancel(self, reservations: Sequence[Reservation]) -> None:
+        """End reservations and free the seats that they have."""
+
+    async def expire(self, reservations: Sequence[Reservation]) -> None:
+        """End reservations whose time is over and free the seats that they still have."""
+
+    async def overdue(self, now: datetime, limit: int) -> list[int]:
+        """Ids of reservations that are stored as ACTIVE and are over, `limit` at most."""

@@ -1,0 +1,100 @@
+"""The door: translate, call one use case, translate back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from holdfast.inventory.v1 import inventory_pb2 as pb
+from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
+
+from chassis import context as call_context
+from chassis.clock import Clock
+from chassis.idempotency import read_key
+from inventory_svc import translate
+from inventory_svc.domain.reservation import Reservation
+from inventory_svc.usecases.events import Events
+from inventory_svc.usecases.reservations import Reservations
+
+NAME = pb.DESCRIPTOR.services_by_name["InventoryService"].full_name
+BOOKINGS, INVENTORY = "bookings", "inventory"
+SCOPES = {
+    f"/{NAME}/{method}": frozenset(scopes)
+    for method, scopes in {
+        "CreateEvent": {call_context.ADMIN},
+        "ListSeats": {BOOKINGS, INVENTORY},
+        "ReserveSeats": {BOOKINGS, INVENTORY},
+        "GetReservations": {BOOKINGS, INVENTORY},
+        "ExtendReservations": {BOOKINGS, INVENTORY},
+        "ConfirmReservations": {INVENTORY},
+        "CancelReservations": {INVENTORY},
+    }.items()
+}
+
+
+class InventoryServicer(rpc.InventoryServiceServicer):
+    """`holdfast.inventory.v1.InventoryService`."""
+
+    def __init__(self, events: Events, reservations: Reservations, clock: Clock) -> None:
+        """Serve these use cases."""
+        self._events = events
+        self._reservations = reservations
+        self._clock = clock
+
+    async def CreateEvent(self, request: pb.CreateEventRequest, context: Any) -> pb.Event:
+        """See the contract."""
+        key = read_key(context.invocation_metadata(), request.idempotency_key)
+        user_id = call_context.caller().user_id
+        return translate.event(
+            await self._events.create(user_id, key, translate.new_event(request))
+        )
+
+    async def ListSeats(self, request: pb.ListSeatsRequest, context: Any) -> pb.ListSeatsResponse:
+        """See the contract."""
+        page = await self._events.seats(request.event_id, request.page_size, request.page_token)
+        return translate.seat_page(page)
+
+    async def ReserveSeats(
+        self, request: pb.ReserveSeatsRequest, context: Any
+    ) -> pb.ReserveSeatsResponse:
+        """See the contract."""
+        key = read_key(context.invocation_metadata(), request.idempotency_key)
+        user_id = call_context.caller().user_id
+        held = await self._reservations.reserve(translate.seat_request(request, user_id, key))
+        return pb.ReserveSeatsResponse(reservations=self._messages(held))
+
+    async def GetReservations(
+        self, request: pb.GetReservationsRequest, context: Any
+    ) -> pb.GetReservationsResponse:
+        """See the contract."""
+        found = await self._reservations.get(request.ids, _owner())
+        return pb.GetReservationsResponse(reservations=self._messages(found))
+
+    async def ExtendReservations(
+        self, request: pb.ExtendReservationsRequest, context: Any
+    ) -> pb.ExtendReservationsResponse:
+        """See the contract."""
+        ttl_s = translate.ttl(request.ttl) if request.HasField("ttl") else translate.TTL_DEFAULT_S
+        held = await self._reservations.extend(request.reservation_ids, ttl_s, _owner())
+        return pb.ExtendReservationsResponse(reservations=self._messages(held))
+
+    async def ConfirmReservations(
+        self, request: pb.ConfirmReservationsRequest, context: Any
+    ) -> pb.ConfirmReservationsResponse:
+        """See the contract."""
+        held = await self._reservations.confirm(request.reservation_ids, request.booking_reference)
+        return pb.ConfirmReservationsResponse(reservations=self._messages(held))
+
+    async def CancelReservations(
+        self, request: pb.CancelReservationsRequest, context: Any
+    ) -> pb.CancelReservationsResponse:
+        """See the contract."""
+        held = await self._reservations.cancel(request.reservation_ids, request.booking_reference)
+        return pb.CancelReservationsResponse(reservations=self._messages(held))
+
+    def _messages(self, held: Sequence[Reservation]) -> list[pb.Reservation]:
+        return translate.reservations(held, self._clock.now())
+
+
+def _owner() -> str | None:
+    """Whose reservations the caller may see: the caller's own, or everyone's (none)."""
+    caller = call_context.caller()
+    return None if caller.has(INVENTORY) else caller.user_id

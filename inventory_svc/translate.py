@@ -1,0 +1,94 @@
+"""Between messages and domain objects. Nothing else in this service sees a message."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.decimal_pb2 import Decimal
+from holdfast.inventory.v1 import inventory_pb2 as pb
+
+from chassis import money
+from inventory_svc.domain.event import Event
+from inventory_svc.domain.reservation import Reservation
+from inventory_svc.usecases.events import NewEvent, SeatPage
+from inventory_svc.usecases.reservations import SeatRequest
+
+TTL_DEFAULT_S = 600.0
+
+
+def new_event(request: pb.CreateEventRequest) -> NewEvent:
+    """The event to create."""
+    seats = [(seat.seat_number, seat.price.value) for seat in request.seats]
+    return NewEvent(request.name, request.currency, seats)
+
+
+def seat_request(request: pb.ReserveSeatsRequest, user_id: str, key: str) -> SeatRequest:
+    """The seats to hold."""
+    ttl_s = ttl(request.ttl) if request.HasField("ttl") else TTL_DEFAULT_S
+    return SeatRequest(user_id, request.event_id, tuple(request.seat_numbers), ttl_s, key)
+
+
+def ttl(duration: Duration) -> float:
+    """A duration in seconds."""
+    return duration.seconds + duration.nanos / 1e9
+
+
+def event(value: Event) -> pb.Event:
+    """An event as a message."""
+    return pb.Event(
+        event_id=value.event_id,
+        name=value.name,
+        currency=value.currency,
+        seat_count=value.seat_count,
+        created_at=_timestamp(value.created_at),
+    )
+
+
+def seat_page(page: SeatPage) -> pb.ListSeatsResponse:
+    """A page of seats as a message."""
+    return pb.ListSeatsResponse(
+        seats=[
+            pb.Seat(
+                seat_id=seat.seat_id,
+                seat_number=seat.seat_number,
+                price=_decimal(seat.price_minor, page.event.currency),
+                status=seat.status_at(page.as_of),
+            )
+            for seat in page.seats
+        ],
+        next_page_token=page.next_page_token,
+        currency=page.event.currency,
+    )
+
+
+def reservations(values: Sequence[Reservation], now: datetime) -> list[pb.Reservation]:
+    """Reservations as messages, as they are at a moment."""
+    return [
+        pb.Reservation(
+            reservation_id=one.reservation_id,
+            event_id=one.event_id,
+            user_id=one.user_id,
+            status=one.status_at(now),
+            expires_at=_timestamp(one.expires_at),
+            seat=pb.Reservation.ReservedSeat(
+                seat_id=one.seat_id,
+                seat_number=one.seat_number,
+                price=_decimal(one.price_minor, one.currency),
+            ),
+            currency=one.currency,
+            booking_reference=one.booking_reference,
+            created_at=_timestamp(one.created_at),
+        )
+        for one in values
+    ]
+
+
+def _decimal(minor: int, currency: str) -> Decimal:
+    return Decimal(value=money.to_text(minor, currency))
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message

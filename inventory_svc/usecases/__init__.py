@@ -1,0 +1,1 @@
+"""What the inventory does: one unit of work each."""

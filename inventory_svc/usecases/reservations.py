@@ -1,0 +1,256 @@
+"""Reserving, reading, extending, confirming and cancelling: always all or none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chassis.clock import Clock
+from chassis.errors import InvalidField
+from chassis.idempotency import Claim, fingerprint
+from chassis.ids import Ids
+from chassis.transactions import Transactions
+from inventory_svc.domain.errors import (
+    EventNotFound,
+    ReservationExpired,
+    ReservationNotActive,
+    ReservationNotFound,
+    SeatNotAvailable,
+)
+from inventory_svc.domain.event import Event, Seat
+from inventory_svc.domain.reservation import Reservation, ReservationStatus, require_active
+from inventory_svc.ports import Inventory
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long seats may be held, in seconds."""
+
+    # One reservation or extension.
+    ttl_max_s: float
+    # All extensions by the holder together.
+    lifetime_max_s: float
+
+
+@dataclass(frozen=True)
+class SeatRequest:
+    """Seats to hold for a user."""
+
+    user_id: str
+    event_id: int
+    seat_numbers: Sequence[str]
+    ttl_s: float
+    key: str
+
+
+class Reservations:
+    """The use cases about reservations."""
+
+    def __init__(
+        self, transactions: Transactions[Inventory], clock: Clock, ids: Ids, limits: Limits
+    ) -> None:
+        """Work on these."""
+        self._transactions = transactions
+        self._clock = clock
+        self._ids = ids
+        self._limits = limits
+
+    async def reserve(self, request: SeatRequest) -> list[Reservation]:
+        """Hold all the seats or none; a repeat with the same key returns the first reservations.
+
+        Raises:
+            EventNotFound, SeatNotAvailable: as named.
+            InvalidField: an unknown seat number, or too long a time.
+            IdempotencyKeyReused: the key belongs to another request.
+        """
+        self._check_ttl(request.ttl_s)
+        parts = (request.event_id, *request.seat_numbers, request.ttl_s)
+        digest = fingerprint("ReserveSeats", *parts)
+
+        async def unit(inventory: Inventory) -> list[Reservation]:
+            now = self._clock.now()
+            event = await inventory.event(request.event_id)
+            if event is None:
+                raise EventNotFound(request.event_id)
+            seats = await _seats_in_order(inventory, request)
+            wanted = self._reservations(request, event, seats, now)
+            ids = ",".join(str(one.reservation_id) for one in wanted)
+            claim = Claim(request.user_id, request.key, digest, ids, now)
+            earlier = await inventory.keys.claim(claim) if request.key else None
+            if earlier is not None:
+                earlier.require_same_request(digest)
+                first = [int(number) for number in earlier.subject.split(",")]
+                return _in_order(await inventory.reservations(first), first, owner=None)
+            if not await inventory.take_seats(wanted, now):
+                raise await _not_available(inventory, wanted)
+            await inventory.add_reservations(wanted)
+            return wanted
+
+        return await self._transactions.write(unit)
+
+    async def get(self, reservation_ids: Sequence[int], owner: str | None) -> list[Reservation]:
+        """Read reservations, of one owner only unless `owner` is none.
+
+        Raises:
+            ReservationNotFound: some do not exist or are someone else's.
+        """
+
+        async def unit(inventory: Inventory) -> list[Reservation]:
+            found = await inventory.reservations(reservation_ids)
+            return _in_order(found, reservation_ids, owner)
+
+        return await self._transactions.read(unit)
+
+    async def extend(
+        self, reservation_ids: Sequence[int], ttl_s: float, owner: str | None
+    ) -> list[Reservation]:
+        """Hold for `ttl_s` from now; an owner not past the bound on a reservation's whole life.
+
+        Raises:
+            ReservationNotFound, ReservationNotActive, ReservationExpired: as named.
+            InvalidField: too long a time.
+        """
+        self._check_ttl(ttl_s)
+
+        async def unit(inventory: Inventory) -> list[Reservation]:
+            now = self._clock.now()
+            until = now + timedelta(seconds=ttl_s)
+            held = _in_order(
+                await inventory.lock_reservations(reservation_ids), reservation_ids, owner
+            )
+            require_active(held, now)
+            if owner is not None:
+                self._check_lifetime(held, now, until)
+            if await inventory.extend(held, until) != len(held):
+                raise ReservationExpired(reservation_ids)
+            return [one.extended(until) for one in held]
+
+        return await self._transactions.write(unit)
+
+    async def confirm(
+        self, reservation_ids: Sequence[int], booking_reference: str
+    ) -> list[Reservation]:
+        """Book the seats for a booking; a repeat for the same booking changes nothing.
+
+        Raises:
+            ReservationNotFound, ReservationNotActive, ReservationExpired: as named.
+        """
+
+        async def unit(inventory: Inventory) -> list[Reservation]:
+            now = self._clock.now()
+            held = _in_order(
+                await inventory.lock_reservations(reservation_ids), reservation_ids, owner=None
+            )
+            waiting = [one for one in held if not one.is_confirmed_for(booking_reference)]
+            require_active(waiting, now)
+            # Fewer seats than reservations: a replica whose clock is ahead gave one away.
+            if waiting and await inventory.confirm(waiting, booking_reference) != len(waiting):
+                raise ReservationExpired(one.reservation_id for one in waiting)
+            return [one.confirmed(booking_reference) if one in waiting else one for one in held]
+
+        return await self._transactions.write(unit)
+
+    async def cancel(
+        self, reservation_ids: Sequence[int], booking_reference: str
+    ) -> list[Reservation]:
+        """See to it that a booking holds none of these seats; without a booking, end active holds.
+
+        Raises:
+            ReservationNotFound: some do not exist.
+            ReservationNotActive: no booking is named and some are confirmed.
+        """
+
+        async def unit(inventory: Inventory) -> list[Reservation]:
+            now = self._clock.now()
+            held = _in_order(
+                await inventory.lock_reservations(reservation_ids), reservation_ids, owner=None
+            )
+            _require_unconfirmed_unless_named(held, booking_reference)
+            live = [one for one in held if _is_held_by(one, booking_reference, now)]
+            # Written down now, so that a confirmation that comes late is refused by every replica.
+            over = [one for one in held if one.status_at(now) is not one.status]
+            if live:
+                await inventory.cancel(live)
+            if over:
+                await inventory.expire(over)
+            ended = {one.reservation_id: one.cancelled() for one in live}
+            ended.update({one.reservation_id: one.expired() for one in over})
+            return [ended.get(one.reservation_id, one) for one in held]
+
+        return await self._transactions.write(unit)
+
+    def _reservations(
+        self, request: SeatRequest, event: Event, seats: Sequence[Seat], now: datetime
+    ) -> list[Reservation]:
+        return [
+            Reservation(
+                reservation_id=reservation_id,
+                event_id=event.event_id,
+                user_id=request.user_id,
+                seat_id=seat.seat_id,
+                seat_number=seat.seat_number,
+                price_minor=seat.price_minor,
+                currency=event.currency,
+                status=ReservationStatus.ACTIVE,
+                created_at=now,
+                expires_at=now + timedelta(seconds=request.ttl_s),
+            )
+            for reservation_id, seat in zip(self._ids.numbers(len(seats)), seats, strict=True)
+        ]
+
+    def _check_ttl(self, ttl_s: float) -> None:
+        if ttl_s > self._limits.ttl_max_s:
+            raise InvalidField(("ttl", f"must be at most {self._limits.ttl_max_s:g} s"))
+
+    def _check_lifetime(self, held: Sequence[Reservation], now: datetime, until: datetime) -> None:
+        ends_at = min(one.created_at for one in held) + timedelta(
+            seconds=self._limits.lifetime_max_s
+        )
+        if until > ends_at:
+            left_s = max(0, int((ends_at - now).total_seconds()))
+            bound = f"a seat may be held {self._limits.lifetime_max_s:g} s in all"
+            raise InvalidField(("ttl", f"must be at most {left_s} s: {bound}"))
+
+
+def _in_order(
+    found: Sequence[Reservation], reservation_ids: Sequence[int], owner: str | None
+) -> list[Reservation]:
+    mine = {one.reservation_id: one for one in found if owner is None or one.user_id == owner}
+    missing = [number for number in reservation_ids if number not in mine]
+    if missing:
+        raise ReservationNotFound(missing)
+    return [mine[number] for number in reservation_ids]
+
+
+async def _seats_in_order(inventory: Inventory, request: SeatRequest) -> list[Seat]:
+    found = await inventory.seats_numbered(request.event_id, request.seat_numbers)
+    by_number = {seat.seat_number: seat for seat in found}
+    unknown = [
+        (f"seat_numbers[{index}]", f"event {request.event_id} has no seat {seat_number!r}")
+        for index, seat_number in enumerate(request.seat_numbers)
+        if seat_number not in by_number
+    ]
+    if unknown:
+        raise InvalidField(*unknown)
+    return [by_number[seat_number] for seat_number in request.seat_numbers]
+
+
+async def _not_available(inventory: Inventory, wanted: Sequence[Reservation]) -> SeatNotAvailable:
+    """Which of the seats stayed with someone else; this unit is rolled back after it."""
+    numbers = [one.seat_number for one in wanted]
+    seats = await inventory.seats_numbered(wanted[0].event_id, numbers)
+    holders = {seat.seat_number: seat.reservation_id for seat in seats}
+    return SeatNotAvailable(
+        one.seat_number for one in wanted if holders[one.seat_number] != one.reservation_id
+    )
+
+
+def _require_unconfirmed_unless_named(held: Sequence[Reservation], booking_reference: str) -> None:
+    confirmed = [one.reservation_id for one in held if one.status is ReservationStatus.CONFIRMED]
+    if confirmed and not booking_reference:
+        raise ReservationNotActive(confirmed)
+
+
+def _is_held_by(one: Reservation, booking_reference: str, now: datetime) -> bool:
+    if one.status_at(now) is ReservationStatus.ACTIVE:
+        return True
+    return one.is_confirmed_for(booking_reference)

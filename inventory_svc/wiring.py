@@ -1,0 +1,55 @@
+"""The one place that joins the parts of the inventory."""
+
+from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
+
+from chassis.clock import Clock, SystemClock
+from chassis.database import Database, DatabaseTransactions
+from chassis.ids import Ids
+from chassis.program import Program
+from chassis.server import Hosted
+from chassis.settings import AuthSettings
+from chassis.transactions import Transactions
+from chassis.worker import Worker
+from inventory_svc.config import InventorySettings
+from inventory_svc.persistence.repository import SqlInventory
+from inventory_svc.ports import Inventory
+from inventory_svc.servicer import NAME, SCOPES, InventoryServicer
+from inventory_svc.usecases.events import Events
+from inventory_svc.usecases.reservations import Limits, Reservations
+from inventory_svc.usecases.sweeper import Sweeper
+
+
+async def wire(
+    settings: InventorySettings,
+    auth: AuthSettings,  # noqa: ARG001 - it calls no one
+    database: Database,
+    clock: Clock | None = None,
+) -> Hosted:
+    """The inventory, ready to be served."""
+    clock = clock or SystemClock()
+    ids = Ids(clock)
+    transactions: Transactions[Inventory] = DatabaseTransactions(database, SqlInventory)
+    limits = Limits(settings.reservation_ttl_max_s, settings.reservation_lifetime_max_s)
+    servicer = InventoryServicer(
+        events=Events(transactions, clock, ids),
+        reservations=Reservations(transactions, clock, ids, limits),
+        clock=clock,
+    )
+    sweeper = Sweeper(transactions, clock)
+    return Hosted(
+        name=NAME,
+        register=lambda server: rpc.add_InventoryServiceServicer_to_server(servicer, server),
+        scopes=SCOPES,
+        ready=database.ping,
+        close=database.close,
+        workers=(Worker("sweeper", sweeper.run_once, settings.sweep_interval_s),),
+    )
+
+
+PROGRAM = Program(
+    name="inventory_svc",
+    summary="Holdfast's inventory: events, seats and reservations, over gRPC.",
+    settings=InventorySettings,
+    migrations="inventory_svc.persistence.migrations",
+    wire=wire,
+)
