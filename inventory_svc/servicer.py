@@ -72,7 +72,7 @@ class InventoryServicer(rpc.InventoryServiceServicer):
         self, request: pb.ExtendReservationsRequest, context: Any
     ) -> pb.ExtendReservationsResponse:
         """See the contract."""
-        ttl_s = translate.ttl(request.ttl) if request.HasField("ttl") else translate.TTL_DEFAULT_S
+        ttl_s = translate.ttl(request)
         held = await self._reservations.extend(request.reservation_ids, ttl_s, _owner())
         return pb.ExtendReservationsResponse(reservations=self._messages(held))
 

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.decimal_pb2 import Decimal
 from holdfast.inventory.v1 import inventory_pb2 as pb
 
-from chassis import money
+from chassis.messages import decimal, seconds, timestamp
 from inventory_svc.domain.event import Event
 from inventory_svc.domain.reservation import Reservation
 from inventory_svc.usecases.events import NewEvent, SeatPage
@@ -25,13 +22,13 @@ def new_event(request: pb.CreateEventRequest) -> NewEvent:
 
 def seat_request(request: pb.ReserveSeatsRequest, user_id: str, key: str) -> SeatRequest:
     """The seats to hold."""
-    ttl_s = ttl(request.ttl) if request.HasField("ttl") else TTL_DEFAULT_S
-    return SeatRequest(user_id, request.event_id, tuple(request.seat_numbers), ttl_s, key)
+    numbers = tuple(request.seat_numbers)
+    return SeatRequest(user_id, request.event_id, numbers, ttl(request), key)
 
 
-def ttl(duration: Duration) -> float:
-    """A duration in seconds."""
-    return duration.seconds + duration.nanos / 1e9
+def ttl(request: pb.ReserveSeatsRequest | pb.ExtendReservationsRequest) -> float:
+    """For how long to hold, in seconds."""
+    return seconds(request.ttl) if request.HasField("ttl") else TTL_DEFAULT_S
 
 
 def event(value: Event) -> pb.Event:
@@ -41,7 +38,7 @@ def event(value: Event) -> pb.Event:
         name=value.name,
         currency=value.currency,
         seat_count=value.seat_count,
-        created_at=_timestamp(value.created_at),
+        created_at=timestamp(value.created_at),
     )
 
 
@@ -52,7 +49,7 @@ def seat_page(page: SeatPage) -> pb.ListSeatsResponse:
             pb.Seat(
                 seat_id=seat.seat_id,
                 seat_number=seat.seat_number,
-                price=_decimal(seat.price_minor, page.event.currency),
+                price=decimal(seat.price_minor, page.event.currency),
                 status=seat.status_at(page.as_of),
             )
             for seat in page.seats
@@ -70,25 +67,15 @@ def reservations(values: Sequence[Reservation], now: datetime) -> list[pb.Reserv
             event_id=one.event_id,
             user_id=one.user_id,
             status=one.status_at(now),
-            expires_at=_timestamp(one.expires_at),
+            expires_at=timestamp(one.expires_at),
             seat=pb.Reservation.ReservedSeat(
                 seat_id=one.seat_id,
                 seat_number=one.seat_number,
-                price=_decimal(one.price_minor, one.currency),
+                price=decimal(one.price_minor, one.currency),
             ),
             currency=one.currency,
             booking_reference=one.booking_reference,
-            created_at=_timestamp(one.created_at),
+            created_at=timestamp(one.created_at),
         )
         for one in values
     ]
-
-
-def _decimal(minor: int, currency: str) -> Decimal:
-    return Decimal(value=money.to_text(minor, currency))
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message

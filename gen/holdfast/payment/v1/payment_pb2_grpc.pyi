@@ -79,7 +79,8 @@ class PaymentServiceStub:
     With an `idempotency_key`, a repeat returns the refund of the first call.
     Two equal refunds with different keys, or without keys, are two refunds.
 
-    Returns the refund: REFUNDED, or PENDING when the provider has not said.
+    Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
+    when it refused, and the amount is part of the payment again.
 
     Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`), `FAILED_PRECONDITION`
     (`PAYMENT_NOT_REFUNDABLE`: nothing was taken, or all was given back;
@@ -139,7 +140,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     With an `idempotency_key`, a repeat returns the refund of the first call.
     Two equal refunds with different keys, or without keys, are two refunds.
 
-    Returns the refund: REFUNDED, or PENDING when the provider has not said.
+    Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
+    when it refused, and the amount is part of the payment again.
 
     Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`), `FAILED_PRECONDITION`
     (`PAYMENT_NOT_REFUNDABLE`: nothing was taken, or all was given back;
@@ -220,7 +222,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         With an `idempotency_key`, a repeat returns the refund of the first call.
         Two equal refunds with different keys, or without keys, are two refunds.
 
-        Returns the refund: REFUNDED, or PENDING when the provider has not said.
+        Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
+        when it refused, and the amount is part of the payment again.
 
         Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`), `FAILED_PRECONDITION`
         (`PAYMENT_NOT_REFUNDABLE`: nothing was taken, or all was given back;

@@ -1,0 +1,28 @@
+"""The well-known messages that all contracts use, from and to our own values."""
+
+from datetime import datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.decimal_pb2 import Decimal
+
+from chassis import money
+
+
+def decimal(minor: int, currency: str) -> Decimal:
+    """Minor units as a decimal with all decimals of the currency."""
+    return Decimal(value=money.to_text(minor, currency))
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """A moment as a message; none stays none, and so an absent field."""
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def seconds(duration: Duration) -> float:
+    """A duration in seconds."""
+    return duration.seconds + duration.nanos / 1e9

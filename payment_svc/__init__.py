@@ -1,0 +1,1 @@
+"""Payments and refunds through a provider: a payment adapter."""

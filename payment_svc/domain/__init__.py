@@ -1,0 +1,1 @@
+"""What a payment and a refund may do. Pure: no gRPC, no SQL, no clock."""

@@ -1,0 +1,1 @@
+"""The payment adapter's tables, and its port `Ledger` over them."""

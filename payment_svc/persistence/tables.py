@@ -1,0 +1,50 @@
+"""Tables. No column for a card number or a verification code exists."""
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table
+
+from chassis.columns import Int64, UtcDateTime, text
+from chassis.keys_table import keys_table
+
+metadata = MetaData()
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("payment_id", text(64), primary_key=True),
+    Column("booking_reference", text(64), nullable=False),
+    Column("user_id", text(128), nullable=False),
+    Column("currency", text(3), nullable=False),
+    Column("amount_minor", Int64, nullable=False),
+    Column("method_type", text(16), nullable=False),
+    Column("method_brand", text(16), nullable=False),
+    Column("method_last_four", text(4), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("leased_until", UtcDateTime, nullable=False),
+    Column("status", text(24), nullable=False),
+    Column("refunded_minor", Int64, nullable=False),
+    Column("returned_minor", Int64, nullable=False),
+    Column("transaction_id", text(64), nullable=False),
+    Column("decline_code", text(32)),
+    Column("processed_at", UtcDateTime),
+    # The domain sees to both; the database would notice if it did not.
+    CheckConstraint("refunded_minor BETWEEN 0 AND amount_minor", name="ck_payments_refunded"),
+    CheckConstraint("returned_minor BETWEEN 0 AND refunded_minor", name="ck_payments_returned"),
+    Index("ix_payments_booking", "booking_reference", "payment_id"),
+)
+
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("refund_id", text(64), primary_key=True),
+    Column("payment_id", text(64), ForeignKey("payments.payment_id"), nullable=False),
+    Column("amount_minor", Int64, nullable=False),
+    Column("currency", text(3), nullable=False),
+    Column("reason", text(200), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("leased_until", UtcDateTime, nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("ix_refunds_payment", "payment_id"),
+)
+
+idempotency_keys = keys_table(metadata)

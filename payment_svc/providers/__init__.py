@@ -1,0 +1,1 @@
+"""Payment providers behind the port `Provider`: a file of calls and a file of mapping each."""

@@ -1,0 +1,48 @@
+"""Asking a provider, with the one rule that whatever is not an answer is Unknown."""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import structlog
+
+from chassis.clock import Clock
+from chassis.tasks import Tasks
+from payment_svc.domain.outcome import Outcome, Unknown
+from payment_svc.ports import Provider
+
+log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
+
+# Beyond the provider's own time: to store its answer before someone else may ask again.
+LEASE_MARGIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A provider, and how it is asked."""
+
+    provider: Provider
+    # How long it has to answer.
+    timeout_s: float
+    clock: Clock
+    tasks: Tasks
+
+    def lease_end(self) -> datetime:
+        """Until when nobody else may ask about what is asked now."""
+        return self.clock.now() + timedelta(seconds=self.timeout_s + LEASE_MARGIN_S)
+
+    async def ask(self, question: Awaitable[Outcome], reference: str) -> Outcome:
+        """Wait for an answer; too late, or an error, is Unknown."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await question
+        except Exception as error:
+            log.exception("provider_gave_no_answer", reference=reference)
+            return Unknown(type(error).__name__)
+
+    async def to_the_end(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
+        """Do work that goes on when the caller leaves, and wait for it."""
+        return await asyncio.shield(self.tasks.spawn(work, name))

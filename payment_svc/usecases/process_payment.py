@@ -1,0 +1,143 @@
+"""Taking a payment."""
+
+from dataclasses import dataclass, replace
+
+from chassis import money
+from chassis.cards import Card
+from chassis.errors import IdempotencyKeyInUse, InvalidField
+from chassis.idempotency import Claim, fingerprint
+from chassis.ids import Ids
+from chassis.transactions import Transactions
+from payment_svc.domain.errors import PaymentNotFound
+from payment_svc.domain.outcome import Declined, Succeeded
+from payment_svc.domain.payment import Payment, PaymentStatus
+from payment_svc.ports import Charge, Ledger
+from payment_svc.usecases.asking import Asking
+
+
+@dataclass(frozen=True)
+class NewPayment:
+    """A payment to take."""
+
+    # Whose idempotency key it is.
+    caller: str
+    key: str
+    amount: str
+    currency: str
+    booking_reference: str
+    user_id: str
+    card: Card
+
+
+@dataclass(frozen=True)
+class Processed:
+    """A payment, and whether the key named it before."""
+
+    payment: Payment
+    replayed: bool
+
+
+class ProcessPayment:
+    """Takes payments: each key once, whatever is repeated or lost."""
+
+    def __init__(self, transactions: Transactions[Ledger], asking: Asking, ids: Ids) -> None:
+        """Work on these."""
+        self._transactions = transactions
+        self._asking = asking
+        self._clock = asking.clock
+        self._ids = ids
+
+    async def __call__(self, request: NewPayment) -> Processed:
+        """Take a payment, or return the one that the key named before.
+
+        Raises:
+            InvalidField: a bad amount, currency or card.
+            IdempotencyKeyReused, IdempotencyKeyInUse: as named.
+        """
+        request.card.check(self._clock.now().date())
+        amount_minor = _amount_minor(request)
+        begun = await self._transactions.write(
+            lambda ledger: self._begin(ledger, request, amount_minor)
+        )
+        if begun.payment.status is not PaymentStatus.PENDING:
+            return begun
+        charging = self._charge(begun.payment, request.card)
+        return replace(begun, payment=await self._asking.to_the_end(charging, "charge"))
+
+    async def _begin(self, ledger: Ledger, request: NewPayment, amount_minor: int) -> Processed:
+        """Store the intent, or find the payment of an earlier call, maybe left open."""
+        now = self._clock.now()
+        payment = Payment(
+            payment_id=self._ids.text("pay"),
+            booking_reference=request.booking_reference,
+            user_id=request.user_id,
+            currency=request.currency,
+            amount_minor=amount_minor,
+            method=request.card.summary(),
+            created_at=now,
+            leased_until=self._asking.lease_end(),
+        )
+        digest = _fingerprint(request, amount_minor)
+        claim = Claim(request.caller, request.key, digest, payment.payment_id, now)
+        earlier = await ledger.keys.claim(claim) if request.key else None
+        if earlier is None:
+            await ledger.add_payment(payment)
+            return Processed(payment, replayed=False)
+        earlier.require_same_request(digest)
+        return Processed(await self._take_over(ledger, earlier.subject), replayed=True)
+
+    async def _take_over(self, ledger: Ledger, payment_id: str) -> Payment:
+        payment = await ledger.lock_payment(payment_id)
+        if payment is None:
+            raise PaymentNotFound(payment_id)
+        if payment.status is not PaymentStatus.PENDING:
+            return payment
+        if payment.leased_until > self._clock.now():
+            raise IdempotencyKeyInUse
+        payment = replace(payment, leased_until=self._asking.lease_end())
+        await ledger.save_payment(payment)
+        return payment
+
+    async def _charge(self, payment: Payment, card: Card) -> Payment:
+        order = Charge(payment.payment_id, payment.amount_minor, payment.currency, card)
+        outcome = await self._asking.ask(self._asking.provider.charge(order), payment.payment_id)
+
+        async def unit(ledger: Ledger) -> Payment:
+            present = await ledger.lock_payment(payment.payment_id)
+            if present is None or present.status is not PaymentStatus.PENDING:
+                return present or payment
+            now = self._clock.now()
+            match outcome:
+                case Succeeded(transaction_id):
+                    settled = present.succeeded(transaction_id, now)
+                case Declined(code):
+                    settled = present.declined(code, now)
+                case _:
+                    # Still open; whoever asks next may ask the provider at once.
+                    settled = replace(present, leased_until=now)
+            await ledger.save_payment(settled)
+            return settled
+
+        return await self._transactions.write(unit)
+
+
+def _amount_minor(request: NewPayment) -> int:
+    try:
+        money.exponent(request.currency)
+    except money.MoneyError as error:
+        raise InvalidField(("currency", str(error))) from None
+    try:
+        return money.to_minor(request.amount, request.currency)
+    except money.MoneyError as error:
+        raise InvalidField(("amount", str(error))) from None
+
+
+def _fingerprint(request: NewPayment, amount_minor: int) -> str:
+    return fingerprint(
+        "ProcessPayment",
+        amount_minor,
+        request.currency,
+        request.booking_reference,
+        request.user_id,
+        *request.card.fingerprint_parts(),
+    )

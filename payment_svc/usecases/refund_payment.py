@@ -1,0 +1,149 @@
+"""Giving a payment back, whole or in part."""
+
+from dataclasses import dataclass, replace
+
+from chassis import money
+from chassis.errors import IdempotencyKeyInUse, InvalidField
+from chassis.idempotency import Claim, fingerprint
+from chassis.ids import Ids
+from chassis.transactions import Transactions
+from payment_svc.domain.errors import PaymentNotFound
+from payment_svc.domain.outcome import Declined, Succeeded
+from payment_svc.domain.payment import Payment, Refund, RefundStatus
+from payment_svc.ports import Ledger, Return
+from payment_svc.usecases.asking import Asking
+
+
+@dataclass(frozen=True)
+class NewRefund:
+    """A refund to make."""
+
+    # Whose idempotency key it is.
+    caller: str
+    key: str
+    payment_id: str
+    # In decimals of the payment's currency; none: all that is left.
+    amount: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refunded:
+    """A refund, and whether the key named it before."""
+
+    refund: Refund
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class _Begun:
+    payment: Payment
+    refund: Refund
+    replayed: bool
+
+
+class RefundPayment:
+    """Gives payments back: never more than was taken, each key once."""
+
+    def __init__(self, transactions: Transactions[Ledger], asking: Asking, ids: Ids) -> None:
+        """Work on these."""
+        self._transactions = transactions
+        self._asking = asking
+        self._clock = asking.clock
+        self._ids = ids
+
+    async def __call__(self, request: NewRefund) -> Refunded:
+        """Give back, or return the refund that the key named before.
+
+        Raises:
+            PaymentNotFound, PaymentNotRefundable, RefundExceedsPayment: as named.
+            InvalidField: a bad amount.
+            IdempotencyKeyReused, IdempotencyKeyInUse: as named.
+        """
+        begun = await self._transactions.write(lambda ledger: self._begin(ledger, request))
+        if begun.refund.status is not RefundStatus.PENDING:
+            return Refunded(begun.refund, begun.replayed)
+        refund = await self._asking.to_the_end(self._give_back(begun), "refund")
+        return Refunded(refund, begun.replayed)
+
+    async def _begin(self, ledger: Ledger, request: NewRefund) -> _Begun:
+        """Set the amount aside under a lock, or find the refund of an earlier call."""
+        now = self._clock.now()
+        refund_id = self._ids.text("ref")
+        # As it was sent: what is left of a payment changes, the request does not.
+        digest = fingerprint("RefundPayment", request.payment_id, request.amount, request.reason)
+        claim = Claim(request.caller, request.key, digest, refund_id, now)
+        earlier = await ledger.keys.claim(claim) if request.key else None
+        if earlier is not None:
+            earlier.require_same_request(digest)
+        payment = await ledger.lock_payment(request.payment_id)
+        if payment is None:
+            raise PaymentNotFound(request.payment_id)
+        if earlier is not None:
+            return await self._take_over(ledger, payment, earlier.subject)
+        amount_minor = _amount_minor(request, payment)
+        payment = payment.setting_aside(amount_minor)
+        refund = Refund(
+            refund_id=refund_id,
+            payment_id=payment.payment_id,
+            amount_minor=amount_minor,
+            currency=payment.currency,
+            reason=request.reason,
+            created_at=now,
+            leased_until=self._asking.lease_end(),
+        )
+        await ledger.save_payment(payment)
+        await ledger.add_refund(refund)
+        return _Begun(payment, refund, replayed=False)
+
+    async def _take_over(self, ledger: Ledger, payment: Payment, refund_id: str) -> _Begun:
+        refund = await ledger.refund(refund_id)
+        if refund is None:
+            message = f"refund {refund_id} has a key and no row"
+            raise LookupError(message)
+        if refund.status is RefundStatus.PENDING:
+            if refund.leased_until > self._clock.now():
+                raise IdempotencyKeyInUse
+            refund = replace(refund, leased_until=self._asking.lease_end())
+            await ledger.save_refund(refund)
+        return _Begun(payment, refund, replayed=True)
+
+    async def _give_back(self, begun: _Begun) -> Refund:
+        refund, payment = begun.refund, begun.payment
+        order = Return(
+            refund.refund_id, payment.transaction_id, refund.amount_minor, refund.currency
+        )
+        outcome = await self._asking.ask(self._asking.provider.refund(order), refund.refund_id)
+
+        async def unit(ledger: Ledger) -> Refund:
+            present = await ledger.lock_payment(payment.payment_id)
+            open_refund = await ledger.refund(refund.refund_id)
+            if present is None or open_refund is None:
+                message = f"refund {refund.refund_id} or its payment is gone"
+                raise LookupError(message)
+            if open_refund.status is not RefundStatus.PENDING:
+                return open_refund
+            now = self._clock.now()
+            match outcome:
+                case Succeeded():
+                    settled = open_refund.finished(now)
+                    await ledger.save_payment(present.given_back(refund.amount_minor))
+                case Declined():
+                    settled = open_refund.failed(now)
+                    await ledger.save_payment(present.keeping(refund.amount_minor))
+                case _:
+                    # Still open; whoever asks next may ask the provider at once.
+                    settled = replace(open_refund, leased_until=now)
+            await ledger.save_refund(settled)
+            return settled
+
+        return await self._transactions.write(unit)
+
+
+def _amount_minor(request: NewRefund, payment: Payment) -> int:
+    if request.amount is None:
+        return payment.refundable_minor
+    try:
+        return money.to_minor(request.amount, payment.currency)
+    except money.MoneyError as error:
+        raise InvalidField(("amount", str(error))) from None
