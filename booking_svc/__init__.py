@@ -1,0 +1,1 @@
+"""Bookings that are paid for exactly once: the orchestrator."""

@@ -1,0 +1,1 @@
+"""What a booking may do. Pure: no gRPC, no SQL, no clock."""

@@ -1,0 +1,175 @@
+"""Bookings: states, and what each outcome makes of them.
+
+PENDING ──confirm──► CONFIRMED ──begin to cancel──► CANCELLING ──cancel──► CANCELLED
+└──────fail─────► FAILED
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from random import Random
+
+from booking_svc.domain.errors import PaymentFailed, SeatsLost
+from booking_svc.domain.reservation import Reservation
+from chassis.errors import DomainError
+from chassis.transitions import Transition
+
+# No digit or letter that could be taken for another, and no vowels: 28^10 is 48 bits.
+REFERENCE_LETTERS = "23456789BCDFGHJKLMNPQRSTVWXZ"
+REFERENCE_LENGTH = 10
+
+
+class BookingStatus(StrEnum):
+    """Where a booking stands."""
+
+    PENDING = "PENDING"
+    CONFIRMED = "CONFIRMED"
+    FAILED = "FAILED"
+    CANCELLING = "CANCELLING"
+    CANCELLED = "CANCELLED"
+
+
+class PaymentStatus(StrEnum):
+    """Where its payment stands, as far as the booking knows."""
+
+    PENDING = "PENDING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    REFUNDED = "REFUNDED"
+
+
+_S = BookingStatus
+CONFIRM = Transition("confirm", frozenset({_S.PENDING}), _S.CONFIRMED)
+FAIL = Transition("fail", frozenset({_S.PENDING}), _S.FAILED)
+BEGIN_CANCEL = Transition("begin to cancel", frozenset({_S.CONFIRMED}), _S.CANCELLING)
+CANCEL = Transition("cancel", frozenset({_S.CANCELLING}), _S.CANCELLED)
+TRANSITIONS = (CONFIRM, FAIL, BEGIN_CANCEL, CANCEL)
+
+
+@dataclass(frozen=True)
+class BookedSeat:
+    """A seat as it was booked."""
+
+    reservation_id: int
+    seat_number: str
+    price_minor: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a booking failed."""
+
+    # PAYMENT_FAILED or SEATS_LOST.
+    reason: str
+    message: str
+    # Of a declined payment: INSUFFICIENT_FUNDS, CARD_DECLINED, EXPIRED_CARD.
+    decline_code: str = ""
+
+
+@dataclass(frozen=True)
+class Booking:
+    """Seats of one event, paid for by one payment."""
+
+    booking_id: int
+    booking_reference: str
+    user_id: str
+    event_id: int
+    currency: str
+    seats: tuple[BookedSeat, ...]
+    created_at: datetime
+    status: BookingStatus = BookingStatus.PENDING
+    payment_id: str = ""
+    payment_status: PaymentStatus = PaymentStatus.PENDING
+    failure: Failure | None = None
+    confirmed_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    # What ConfirmBooking answered, byte for byte, so that it is answered again the same.
+    answer: bytes | None = None
+
+    @property
+    def total_minor(self) -> int:
+        """What all the seats cost together."""
+        return sum(seat.price_minor for seat in self.seats)
+
+    @property
+    def reservation_ids(self) -> list[int]:
+        """The reservations that the seats came from."""
+        return [seat.reservation_id for seat in self.seats]
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether it is over and its reservations are free for others."""
+        return self.status in (_S.FAILED, _S.CANCELLED)
+
+    def paid(self, payment_id: str) -> "Booking":
+        """The same, with the money taken."""
+        return replace(self, payment_id=payment_id, payment_status=PaymentStatus.SUCCESS)
+
+    def declined(self, payment_id: str, decline_code: str, message: str) -> "Booking":
+        """The same, with the payment refused; it fails once its seats are released."""
+        failure = Failure(PaymentFailed.reason, message, decline_code)
+        return replace(
+            self, payment_id=payment_id, payment_status=PaymentStatus.FAILED, failure=failure
+        )
+
+    def without_seats(self) -> "Booking":
+        """The same, with the seats gone after the payment; it fails once the money is back."""
+        message = "the seats are no longer held; the payment is given back"
+        return replace(self, failure=Failure(SeatsLost.reason, message))
+
+    def given_back(self) -> "Booking":
+        """The same, with no money taken any more."""
+        return replace(self, payment_status=PaymentStatus.REFUNDED)
+
+    def confirmed(self, now: datetime) -> "Booking":
+        """The same, confirmed."""
+        return replace(self, status=CONFIRM.apply(self.status), confirmed_at=now)
+
+    def failed(self, now: datetime) -> "Booking":  # noqa: ARG002 - as all endings
+        """The same, with nothing booked and no money taken."""
+        return replace(self, status=FAIL.apply(self.status))
+
+    def cancelling(self) -> "Booking":
+        """The same, on its way to be cancelled."""
+        return replace(self, status=BEGIN_CANCEL.apply(self.status))
+
+    def cancelled(self, now: datetime) -> "Booking":
+        """The same, cancelled."""
+        return replace(self, status=CANCEL.apply(self.status), cancelled_at=now)
+
+    def refusal(self) -> DomainError:
+        """What ConfirmBooking answers for a booking that failed: always the same."""
+        if self.failure is None:
+            message = f"booking {self.booking_id} has not failed"
+            raise LookupError(message)
+        facts = {
+            "paymentId": self.payment_id,
+            "errorCode": self.failure.decline_code,
+            "bookingReference": self.booking_reference,
+        }
+        kind = PaymentFailed if self.failure.reason == PaymentFailed.reason else SeatsLost
+        return kind(self.failure.message, {name: value for name, value in facts.items() if value})
+
+
+def new_booking(booking_id: int, held: Sequence[Reservation], now: datetime) -> Booking:
+    """A booking of reservations that are bookable, in their order."""
+    first = held[0]
+    return Booking(
+        booking_id=booking_id,
+        booking_reference=new_reference(now.year),
+        user_id=first.user_id,
+        event_id=first.event_id,
+        currency=first.currency,
+        seats=tuple(
+            BookedSeat(one.reservation_id, one.seat_number, one.price_minor) for one in held
+        ),
+        created_at=now,
+    )
+
+
+def new_reference(year: int, random: Random | None = None) -> str:
+    """A booking reference: `BK-2026-` and ten letters and digits."""
+    chance = random or secrets.SystemRandom()
+    return f"BK-{year}-{''.join(chance.choices(REFERENCE_LETTERS, k=REFERENCE_LENGTH))}"

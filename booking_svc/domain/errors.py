@@ -1,0 +1,88 @@
+"""The refusals of the orchestrator."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from chassis.errors import DomainError, Kind
+
+
+class BookingNotFound(DomainError):
+    """No booking has this id, or it belongs to someone else."""
+
+    kind = Kind.NOT_FOUND
+    reason = "BOOKING_NOT_FOUND"
+
+    def __init__(self, booking_id: int) -> None:
+        """Name the booking."""
+        super().__init__(f"there is no booking {booking_id}", {"bookingId": booking_id})
+
+
+class BookingNotCancellable(DomainError):
+    """The booking is in a state from which there is nothing to cancel."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "BOOKING_NOT_CANCELLABLE"
+
+    def __init__(self, booking_id: int, status: StrEnum) -> None:
+        """Name the booking and its state."""
+        super().__init__(
+            f"booking {booking_id} is {status}: only a confirmed booking can be cancelled",
+            {"bookingId": booking_id, "status": status},
+        )
+
+
+class _ReservationError(DomainError):
+    """Says the same about one or more reservations, and names them."""
+
+    text: str
+
+    def __init__(self, reservation_ids: Iterable[int | str]) -> None:
+        """Name the reservations."""
+        names = ",".join(map(str, reservation_ids))
+        super().__init__(f"{self.text}: {names}", {"reservationIds": names})
+
+
+class ReservationNotFound(_ReservationError):
+    """A reservation does not exist, or belongs to someone else."""
+
+    kind = Kind.NOT_FOUND
+    reason = "RESERVATION_NOT_FOUND"
+    text = "there is no such reservation"
+
+
+class ReservationExpired(_ReservationError):
+    """The time of a reservation is over."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "RESERVATION_EXPIRED"
+    text = "the reservation has expired; reserve the seat again"
+
+
+class ReservationNotActive(_ReservationError):
+    """A reservation was cancelled, or belongs to another booking."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "RESERVATION_NOT_ACTIVE"
+    text = "the reservation is not active, or is being booked"
+
+
+class ReservationsMixed(_ReservationError):
+    """The reservations are for several events."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "RESERVATIONS_MIXED"
+    text = "a booking is for one event; these reservations are for several"
+
+
+class PaymentFailed(DomainError):
+    """The payment was declined. The reservations are released."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PAYMENT_FAILED"
+
+
+class SeatsLost(DomainError):
+    """The payment went through and the seats were gone. The money is given back."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SEATS_LOST"

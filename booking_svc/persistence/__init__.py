@@ -1,0 +1,1 @@
+"""The orchestrator's tables, and its port `Bookings` over them."""

@@ -1,0 +1,1 @@
+"""Schema migrations. Names say whether they run before (`pre`) or after (`post`) the new code."""

@@ -1,0 +1,35 @@
+"""What a booking learns from each outcome of its saga, and from the saga's end. Pure."""
+
+from datetime import datetime
+
+from booking_svc.domain.booking import Booking
+from booking_svc.domain.outcome import Done, Refused
+from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
+from booking_svc.saga.machine import Outcome, Saga, State
+
+ENDINGS = {
+    (CONFIRM_BOOKING.name, State.SUCCEEDED): Booking.confirmed,
+    (CONFIRM_BOOKING.name, State.UNDONE): Booking.failed,
+    (CANCEL_BOOKING.name, State.SUCCEEDED): Booking.cancelled,
+}
+
+
+def learn(booking: Booking, action: str, outcome: Outcome, after: Saga, now: datetime) -> Booking:
+    """The booking after an action of its saga came to this."""
+    booking = _from_outcome(booking, action, outcome)
+    end = ENDINGS.get((after.definition, after.state))
+    return end(booking, now) if end else booking
+
+
+def _from_outcome(booking: Booking, action: str, outcome: Outcome) -> Booking:
+    match action, outcome:
+        case "take_payment", Done(value):
+            return booking.paid(str(value))
+        case "take_payment", Refused(_, message, metadata):
+            payment_id, code = metadata.get("paymentId", ""), metadata.get("errorCode", "")
+            return booking.declined(payment_id, code, message)
+        case "confirm_seats", Refused():
+            return booking.without_seats()
+        case "give_back_payment", Done():
+            return booking.given_back()
+    return booking
