@@ -12,6 +12,7 @@ What the servers do, found by running them:
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -154,6 +155,7 @@ class Database:
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             if isolation_level is None:
                 event.listen(engine.sync_engine, "begin", _begin_immediate)
+                event.listen(engine.sync_engine, "invalidate", _release_lock)
         return engine
 
 
@@ -218,3 +220,10 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_immediate(connection: Any) -> None:
     # A transaction that begins by reading cannot become a writer once another has written.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _release_lock(connection: Any, _record: object, _error: object) -> None:
+    # SQLite closes a connection only when nobody refers to its statements any more, and the
+    # traceback of a cancellation does: until then the lock would stay with a unit that is gone.
+    with suppress(Exception, asyncio.CancelledError):
+        connection.rollback()

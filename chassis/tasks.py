@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import structlog
 
 from chassis import context
+from chassis.errors import DomainError
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
@@ -33,6 +34,10 @@ class Tasks:
         task.add_done_callback(self._finished)
         return task
 
+    async def finish(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
+        """Do work that goes on to its end when the caller leaves, and wait for it."""
+        return await asyncio.shield(self.spawn(work, name))
+
     async def drain(self, timeout_s: float) -> None:
         """Wait for all work to end; what has not ended by then is cancelled."""
         if not self._running:
@@ -45,5 +50,8 @@ class Tasks:
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and task.exception() is not None:
+        if task.cancelled() or isinstance(task.exception(), DomainError):
+            # A refusal is an answer; whoever waits for it gets it.
+            return
+        if task.exception() is not None:
             log.error("work_failed", task=task.get_name(), exc_info=task.exception())

@@ -33,11 +33,11 @@ async def wire(
     tasks = Tasks()
     transactions: Transactions[Ledger] = DatabaseTransactions(database, SqlLedger)
     provider = provider or MockProvider(_behaviour(settings), clock)
-    asking = Asking(provider, settings.provider_timeout_s, clock, tasks)
+    asking = Asking(provider, settings.provider_timeout_s, clock)
     ids = Ids(clock)
     servicer = PaymentServicer(
-        process=ProcessPayment(transactions, asking, ids),
-        refund=RefundPayment(transactions, asking, ids),
+        process=ProcessPayment(transactions, asking, ids, tasks),
+        refund=RefundPayment(transactions, asking, ids, tasks),
         read=ReadPayments(transactions),
     )
     return Hosted(

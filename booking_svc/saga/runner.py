@@ -66,7 +66,7 @@ class Runner:
             booking = learn(booking, action, outcome, saga, self._clock.now())
             log.info(
                 "saga_step",
-                booking=booking.booking_reference,
+                booking_reference=booking.booking_reference,
                 action=action,
                 outcome=type(outcome).__name__,
                 next=saga.step,
@@ -82,7 +82,9 @@ class Runner:
             return await self._actions[action](booking, card)
         except Exception as error:
             # Whatever went wrong here, the other side may have done it.
-            log.exception("action_failed", action=action, booking=booking.booking_reference)
+            log.exception(
+                "action_failed", action=action, booking_reference=booking.booking_reference
+            )
             return Unknown(type(error).__name__)
 
     async def _record(self, saga: Saga, booking: Booking) -> Booking:

@@ -27,7 +27,10 @@ class CancelBooking:
             BookingNotFound: it does not exist or is someone else's.
             BookingNotCancellable: it is PENDING or FAILED.
         """
+        booking = await self._sagas.begin(self._begin(user_id, booking_id))
+        return await self._sagas.wait(booking)
 
+    async def _begin(self, user_id: str, booking_id: int) -> Booking:
         async def unit(bookings: Bookings) -> tuple[Booking, Saga | None]:
             booking = await bookings.lock_booking(booking_id)
             if booking is None or booking.user_id != user_id:
@@ -44,4 +47,4 @@ class CancelBooking:
         booking, saga = await self._transactions.write(unit)
         if saga is not None:
             self._sagas.start(saga, booking)
-        return await self._sagas.wait(booking)
+        return booking

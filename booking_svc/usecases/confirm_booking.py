@@ -88,14 +88,10 @@ class ConfirmBooking:
         if earlier is not None:
             return await self._answer_again(earlier, request)
         held = await self._held(request)
-        begun = await self._transactions.write(
-            lambda bookings: self._begin(bookings, request, held)
-        )
+        begun = await self._sagas.begin(self._begin(request, held))
         if isinstance(begun, Claim):
             return await self._answer_again(begun, request)
-        booking, saga = begun
-        self._sagas.start(saga, booking, request.card)
-        return self._answer(await self._sagas.wait(booking), replayed=False)
+        return self._answer(await self._sagas.wait(begun), replayed=False)
 
     async def _held(self, request: BookingRequest) -> list[Reservation]:
         """The reservations, held for long enough to be paid for."""
@@ -108,7 +104,17 @@ class ConfirmBooking:
             require_done(await self._inventory.extend(request.reservation_ids, self._hold_s))
         return held
 
-    async def _begin(
+    async def _begin(self, request: BookingRequest, held: Sequence[Reservation]) -> Claim | Booking:
+        begun = await self._transactions.write(
+            lambda bookings: self._store(bookings, request, held)
+        )
+        if isinstance(begun, Claim):
+            return begun
+        booking, saga = begun
+        self._sagas.start(saga, booking, request.card)
+        return booking
+
+    async def _store(
         self, bookings: Bookings, request: BookingRequest, held: Sequence[Reservation]
     ) -> Claim | tuple[Booking, machine.Saga]:
         """Store key, booking and saga, all or nothing; or find who had the key first."""

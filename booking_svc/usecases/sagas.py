@@ -1,7 +1,9 @@
 """Running sagas beside the calls that began them, and writing down how they go."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.domain.errors import BookingNotFound
@@ -12,6 +14,8 @@ from chassis import context
 from chassis.cards import Card
 from chassis.tasks import Tasks
 from chassis.transactions import Transactions
+
+Result = TypeVar("Result")
 
 # How long a caller without a deadline waits for a saga.
 WAIT_MAX_S = 55.0
@@ -52,6 +56,13 @@ class Sagas:
         self._runner = runner
         self._tasks = tasks
         self._running: dict[int, asyncio.Task[Booking]] = {}
+
+    async def begin(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do what stores a saga and starts it, to its end even when the caller leaves.
+
+        A saga that is stored and not started would wait for a recovery.
+        """
+        return await self._tasks.finish(work, "begin")
 
     def start(self, saga: Saga, booking: Booking, card: Card | None = None) -> None:
         """Run a saga that is stored, whether or not anybody waits for it."""

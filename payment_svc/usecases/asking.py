@@ -1,20 +1,17 @@
 """Asking a provider, with the one rule that whatever is not an answer is Unknown."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
 import structlog
 
 from chassis.clock import Clock
-from chassis.tasks import Tasks
 from payment_svc.domain.outcome import Outcome, Unknown
 from payment_svc.ports import Provider
 
 log = structlog.get_logger(__name__)
-Result = TypeVar("Result")
 
 # Beyond the provider's own time: to store its answer before someone else may ask again.
 LEASE_MARGIN_S = 10.0
@@ -28,7 +25,6 @@ class Asking:
     # How long it has to answer.
     timeout_s: float
     clock: Clock
-    tasks: Tasks
 
     def lease_end(self) -> datetime:
         """Until when nobody else may ask about what is asked now."""
@@ -42,7 +38,3 @@ class Asking:
         except Exception as error:
             log.exception("provider_gave_no_answer", reference=reference)
             return Unknown(type(error).__name__)
-
-    async def to_the_end(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
-        """Do work that goes on when the caller leaves, and wait for it."""
-        return await asyncio.shield(self.tasks.spawn(work, name))

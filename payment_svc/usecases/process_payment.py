@@ -7,6 +7,7 @@ from chassis.cards import Card
 from chassis.errors import IdempotencyKeyInUse, InvalidField
 from chassis.idempotency import Claim, fingerprint
 from chassis.ids import Ids
+from chassis.tasks import Tasks
 from chassis.transactions import Transactions
 from payment_svc.domain.errors import PaymentNotFound
 from payment_svc.domain.outcome import Declined, Succeeded
@@ -40,12 +41,15 @@ class Processed:
 class ProcessPayment:
     """Takes payments: each key once, whatever is repeated or lost."""
 
-    def __init__(self, transactions: Transactions[Ledger], asking: Asking, ids: Ids) -> None:
-        """Work on these."""
+    def __init__(
+        self, transactions: Transactions[Ledger], asking: Asking, ids: Ids, tasks: Tasks
+    ) -> None:
+        """Work on these; what has begun goes on as one of `tasks` when the caller leaves."""
         self._transactions = transactions
         self._asking = asking
         self._clock = asking.clock
         self._ids = ids
+        self._tasks = tasks
 
     async def __call__(self, request: NewPayment) -> Processed:
         """Take a payment, or return the one that the key named before.
@@ -55,14 +59,15 @@ class ProcessPayment:
             IdempotencyKeyReused, IdempotencyKeyInUse: as named.
         """
         request.card.check(self._clock.now().date())
-        amount_minor = _amount_minor(request)
+        return await self._tasks.finish(self._process(request, _amount_minor(request)), "charge")
+
+    async def _process(self, request: NewPayment, amount_minor: int) -> Processed:
         begun = await self._transactions.write(
             lambda ledger: self._begin(ledger, request, amount_minor)
         )
         if begun.payment.status is not PaymentStatus.PENDING:
             return begun
-        charging = self._charge(begun.payment, request.card)
-        return replace(begun, payment=await self._asking.to_the_end(charging, "charge"))
+        return replace(begun, payment=await self._charge(begun.payment, request.card))
 
     async def _begin(self, ledger: Ledger, request: NewPayment, amount_minor: int) -> Processed:
         """Store the intent, or find the payment of an earlier call, maybe left open."""

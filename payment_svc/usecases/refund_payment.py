@@ -6,6 +6,7 @@ from chassis import money
 from chassis.errors import IdempotencyKeyInUse, InvalidField
 from chassis.idempotency import Claim, fingerprint
 from chassis.ids import Ids
+from chassis.tasks import Tasks
 from chassis.transactions import Transactions
 from payment_svc.domain.errors import PaymentNotFound
 from payment_svc.domain.outcome import Declined, Succeeded
@@ -45,12 +46,15 @@ class _Begun:
 class RefundPayment:
     """Gives payments back: never more than was taken, each key once."""
 
-    def __init__(self, transactions: Transactions[Ledger], asking: Asking, ids: Ids) -> None:
-        """Work on these."""
+    def __init__(
+        self, transactions: Transactions[Ledger], asking: Asking, ids: Ids, tasks: Tasks
+    ) -> None:
+        """Work on these; what has begun goes on as one of `tasks` when the caller leaves."""
         self._transactions = transactions
         self._asking = asking
         self._clock = asking.clock
         self._ids = ids
+        self._tasks = tasks
 
     async def __call__(self, request: NewRefund) -> Refunded:
         """Give back, or return the refund that the key named before.
@@ -60,11 +64,13 @@ class RefundPayment:
             InvalidField: a bad amount.
             IdempotencyKeyReused, IdempotencyKeyInUse: as named.
         """
+        return await self._tasks.finish(self._refund(request), "refund")
+
+    async def _refund(self, request: NewRefund) -> Refunded:
         begun = await self._transactions.write(lambda ledger: self._begin(ledger, request))
         if begun.refund.status is not RefundStatus.PENDING:
             return Refunded(begun.refund, begun.replayed)
-        refund = await self._asking.to_the_end(self._give_back(begun), "refund")
-        return Refunded(refund, begun.replayed)
+        return Refunded(await self._give_back(begun), begun.replayed)
 
     async def _begin(self, ledger: Ledger, request: NewRefund) -> _Begun:
         """Set the amount aside under a lock, or find the refund of an earlier call."""
