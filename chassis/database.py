@@ -52,6 +52,8 @@ class Database:
         if self.is_sqlite and parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.reader = self._engine(url, "AUTOCOMMIT", POOL_SIZE)
+        # Of its own, so that a busy pool is not taken for a dead database.
+        self._probe = self._engine(url, "AUTOCOMMIT", 1)
         # SQLite has one writer at a time: to wait for it in the pool is fair, and costs no polling.
         if self.is_sqlite:
             self.writer = self._engine(url, None, 1)
@@ -64,13 +66,13 @@ class Database:
         Raises:
             DBAPIError, OSError: it does not give one.
         """
-        async with self.reader.connect() as connection:
+        async with self._probe.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.reader.dispose()
-        await self.writer.dispose()
+        for engine in (self.reader, self.writer, self._probe):
+            await engine.dispose()
 
     async def read(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         """Run a unit that changes nothing, each statement on its own.
@@ -107,7 +109,12 @@ class Database:
 
     async def _read_once(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         async with self.reader.connect() as connection:
-            return await unit(connection)
+            try:
+                return await unit(connection)
+            except asyncio.CancelledError:
+                # Half of an answer may still be on its way: this connection is of no use.
+                await connection.invalidate()
+                raise
 
     async def _write_once(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         async with self.writer.connect() as connection:
@@ -127,7 +134,7 @@ class Database:
         try:
             await connection.commit()
         except DBAPIError as error:
-            if _code(error) in MYSQL_LOST:
+            if error.connection_invalidated or _code(error) in MYSQL_LOST:
                 log.warning("commit_outcome_unknown", cause=str(error.orig))
                 await connection.invalidate()
                 message = "the database was lost while storing this; repeat with the same key"

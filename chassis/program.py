@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -47,6 +48,8 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{program.name}: the settings are not right:\n{_indent(str(error))}\n")
         return EXIT_USAGE
     logs.configure(program.name, settings.log_level)
+    # Files of SQLite are for the user who runs this, and for nobody else.
+    os.umask(0o077)
     work = (
         _migrate(program, settings)
         if verifier is None
@@ -61,8 +64,9 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     except (AddressTaken, migrations.SchemaError) as error:
         sys.stderr.write(f"{program.name}: {error}\n")
         return EXIT_FAILURE
-    except DBAPIError as error:
-        sys.stderr.write(f"{program.name}: the database cannot be used: {error.orig}\n")
+    except (DBAPIError, OSError) as error:
+        cause = getattr(error, "orig", error)
+        sys.stderr.write(f"{program.name}: the database cannot be used: {cause}\n")
         return EXIT_FAILURE
     return 0
 

@@ -1,6 +1,7 @@
 """The one place that turns errors into gRPC statuses (AIP-193), and reads them back."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -40,8 +41,8 @@ def to_status(error: DomainError) -> status_pb2.Status:
     return status_pb2.Status(code=code.value[0], message=error.message, details=details)
 
 
-def from_rpc_error(error: grpc.aio.AioRpcError) -> ErrorInfo:
-    """What an error of a call says; the reason is empty if it is not one of ours."""
+def from_rpc_error(error: Any) -> ErrorInfo:
+    """What an error of a call says, of `grpc` or `grpc.aio`; no reason if it is not one of ours."""
     info = error_details_pb2.ErrorInfo()
     status = rpc_status.from_call(error)
     for detail in status.details if status is not None else ():

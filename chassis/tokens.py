@@ -3,6 +3,7 @@
 The algorithm is fixed by the key and never read from the token (RFC 8725, section 3.1).
 """
 
+import json
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ LEEWAY_S = 10
 # A service's own token is short-lived and renewed well before it ends.
 SERVICE_TOKEN_LIFETIME_S = 600
 SERVICE_TOKEN_RENEW_S = 300
+# As long as the columns that keep it.
+USER_ID_LENGTH_MAX = 128
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
 
 
@@ -67,7 +70,8 @@ class PublicKeyFile:
 class JwksFile:
     """Several public keys in a JWKS file (RFC 7517), chosen by the token's `kid`.
 
-    The file is read again when it changes, so that keys are rotated without a restart.
+    The file is read again when it changes, so that keys are rotated without a restart. A
+    change that leaves no usable key, a file half written for one, keeps the keys read last.
     """
 
     def __init__(self, path: str) -> None:
@@ -79,7 +83,7 @@ class JwksFile:
     def key_for(self, token: str) -> PyJWK:
         """The key whose `kid` the token names; the only one if it names none."""
         if self._file.changed():
-            self._read(self._file.read())
+            self._refresh()
         kid = jwt.get_unverified_header(token).get("kid")
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
@@ -87,9 +91,19 @@ class JwksFile:
             raise TokenInvalid
         return self._keys[kid]
 
+    def _refresh(self) -> None:
+        try:
+            self._read(self._file.read())
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            log.warning("jwks_file_unusable", cause=type(error).__name__)
+
     def _read(self, text: str) -> None:
-        keys = PyJWKSet.from_json(text).keys
+        found = json.loads(text)
+        keys = PyJWKSet.from_dict(found).keys if isinstance(found, dict) else []
         asymmetric = [key for key in keys if key.key_type in ALGORITHMS]
+        if not asymmetric:
+            message = "holds no key of RS256, ES256 or EdDSA"
+            raise ValueError(message)
         self._keys = {key.key_id or "": key for key in asymmetric}
 
 
@@ -280,6 +294,9 @@ def _jwk_from_pem(pem: bytes) -> PyJWK:
 
 def _caller(claims: dict[str, Any]) -> Caller:
     user_id, scope = claims["sub"], claims.get("scope", "")
-    if not isinstance(user_id, str) or not user_id or not isinstance(scope, str):
+    if not isinstance(user_id, str) or not isinstance(scope, str):
+        raise TokenInvalid
+    # MySQL takes `ann` and `ann ` for the same key.
+    if not 1 <= len(user_id) <= USER_ID_LENGTH_MAX or user_id != user_id.strip():
         raise TokenInvalid
     return Caller(user_id, frozenset(scope.split()))

@@ -19,6 +19,8 @@ from chassis.transitions import Transition
 # No digit or letter that could be taken for another, and no vowels: 28^10 is 48 bits.
 REFERENCE_LETTERS = "23456789BCDFGHJKLMNPQRSTVWXZ"
 REFERENCE_LENGTH = 10
+# As long as the column that keeps it; a provider may have more to say.
+MESSAGE_LENGTH_MAX = 500
 
 
 class BookingStatus(StrEnum):
@@ -109,7 +111,7 @@ class Booking:
 
     def declined(self, payment_id: str, decline_code: str, message: str) -> "Booking":
         """The same, with the payment refused; it fails once its seats are released."""
-        failure = Failure(PaymentFailed.reason, message, decline_code)
+        failure = Failure(PaymentFailed.reason, message[:MESSAGE_LENGTH_MAX], decline_code)
         return replace(
             self, payment_id=payment_id, payment_status=PaymentStatus.FAILED, failure=failure
         )

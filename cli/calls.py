@@ -1,0 +1,83 @@
+"""Calls to the services: channels, health, tokens, and errors in words."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from chassis import status
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+HEALTH_TIMEOUT_S = 1.0
+CALL_TIMEOUT_S = 45.0
+# A server that is only just starting is found as soon as it listens.
+QUICK_RECONNECT = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+]
+
+
+@dataclass(frozen=True)
+class Answer(Generic[Response]):
+    """What a call returned, whether it is a stored answer, and the seconds that it took."""
+
+    message: Response
+    replayed: bool
+    took_s: float
+
+
+class Refused(Exception):
+    """A call failed; `info` says how."""
+
+    def __init__(self, info: status.ErrorInfo, took_s: float) -> None:
+        """Put it in words."""
+        super().__init__(f"{info.code.name} {info.reason}: {info.message}".replace(" :", ":"))
+        self.info = info
+        self.took_s = took_s
+
+
+def open_channel(target: str) -> grpc.Channel:
+    """A channel to a service on this machine."""
+    return grpc.insecure_channel(target, options=QUICK_RECONNECT)
+
+
+def is_serving(target: str) -> bool:
+    """Whether a service answers there and says that it can work."""
+    with open_channel(target) as channel:
+        check: Callable[..., Any] = health_pb2_grpc.HealthStub(channel).Check
+        try:
+            answer = check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def call(
+    method: "grpc.UnaryUnaryMultiCallable[Request, Response]",
+    request: Request,
+    *,
+    token: str,
+    key: str = "",
+) -> Answer[Response]:
+    """Make a call with a token, and an idempotency key if there is one.
+
+    Raises:
+        Refused: it failed.
+    """
+    metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),)
+    if key:
+        metadata += (("idempotency-key", key),)
+    began = time.monotonic()
+    try:
+        message, done = method.with_call(request, timeout=CALL_TIMEOUT_S, metadata=metadata)
+    except grpc.RpcError as error:
+        raise Refused(status.from_rpc_error(error), time.monotonic() - began) from None
+    replayed = ("idempotent-replayed", "true") in map(tuple, done.trailing_metadata() or ())
+    return Answer(message, replayed, time.monotonic() - began)

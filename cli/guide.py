@@ -1,0 +1,89 @@
+"""What `holdfast up` prints: where everything is, and a first booking to paste."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cli.programs import BOOKING, INVENTORY, PROGRAMS, Addresses
+
+# Plain enough for any POSIX shell, and without a comment, which not every shell takes when
+# pasted. The free seats are looked up when it runs, so that it works again and again.
+FIRST_BOOKING = r"""
+TOKEN=@TOKEN
+call() { at=$1 method=$2 data=$3; shift 3; @BUF curl --protocol grpc --http2-prior-knowledge \
+    -H "authorization: Bearer $TOKEN" "$@" -d "$data" "http://$at/$method"; }
+
+SEATS=$(call @INVENTORY holdfast.inventory.v1.InventoryService/ListSeats \
+    '{"eventId": @EVENT_ID, "pageSize": 1000}' | tr , '\n' |
+    awk -F'"' '/seat_?[nN]umber/ {seat = $(NF-1)} /AVAILABLE/ {print "\"" seat "\""}' |
+    sed 2q | paste -sd, -)
+IDS=$(call @INVENTORY holdfast.inventory.v1.InventoryService/ReserveSeats \
+    '{"eventId": @EVENT_ID, "seatNumbers": ['$SEATS']}' | tr , '\n' |
+    awk -F'"' '/reservation_?[iI]d/ {print $(NF-1)}' | paste -sd, -)
+call @BOOKING holdfast.booking.v1.BookingService/ConfirmBooking \
+    '{"reservationIds": ['$IDS'], "paymentMethod": {"type": "CREDIT_CARD",
+      "cardNumber": "4242424242424242", "expiryMonth": 12, "expiryYear": 2030, "cvv": "123"}}' \
+    -H "idempotency-key: first-booking-${IDS%%,*}"
+"""
+GRPCURL = r"""
+call() { at=$1 method=$2 data=$3; shift 3; grpcurl -plaintext \
+    -H "authorization: Bearer $TOKEN" "$@" -d "$data" "$at" "$method"; }
+"""
+STUBS = r"""
+@PYTHON - <<END
+import grpc
+from holdfast.booking.v1 import booking_pb2, booking_pb2_grpc
+bookings = booking_pb2_grpc.BookingServiceStub(grpc.insecure_channel("@BOOKING"))
+token = [("authorization", "Bearer $TOKEN")]
+print(bookings.ListMyBookings(booking_pb2.ListMyBookingsRequest(page_size=1), metadata=token))
+END
+"""
+
+
+def show(console: Console, addresses: Addresses, event_id: int, token: str) -> None:
+    """Print the addresses and the commands."""
+    console.print(_addresses(addresses))
+    values = {
+        "@TOKEN": token,
+        "@BUF": _command("buf"),
+        "@PYTHON": _command("python"),
+        "@EVENT_ID": str(event_id),
+        "@INVENTORY": addresses.target(INVENTORY),
+        "@BOOKING": addresses.target(BOOKING),
+    }
+    console.print("\n[bold]Book two seats:[/] paste this in another terminal, in this folder.")
+    _print_plain(console, FIRST_BOOKING, values)
+    console.print("[bold]The same with grpcurl:[/] replace 'call' by this, and paste the rest.")
+    _print_plain(console, GRPCURL, values)
+    console.print("[bold]Your newest booking, by Python's generated stubs:[/]")
+    _print_plain(console, STUBS, values)
+    console.print(
+        "The token is for the user 'demo' and lasts a day; another one: "
+        f"{_command('holdfast')} token --user ID\n[bold]Ctrl-C stops everything.[/]",
+        soft_wrap=True,
+    )
+
+
+def _addresses(addresses: Addresses) -> Table:
+    table = Table("program", "gRPC address", "log", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for program in reversed(PROGRAMS):
+        table.add_row(program.name, addresses.target(program), f"var/log/{program.name}.log")
+    return table
+
+
+def _print_plain(console: Console, text: str, values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        text = text.replace(name, value)
+    # To be copied: no line may be broken, no bracket taken for markup.
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _command(name: str) -> str:
+    """How a program of our own environment is called from this folder."""
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        return name
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

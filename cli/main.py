@@ -1,0 +1,147 @@
+"""`holdfast`: the command line."""
+
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from chassis.settings import SettingsError, load
+from cli import calls, demo_event, guide, signing, stack
+from cli.demo import STEPS, Demo
+from cli.failure import Failure
+from cli.programs import BOOKING, INVENTORY, PROGRAMS, Addresses
+from cli.signing import Signing
+
+DAY_S = 86_400
+USER = "demo"
+
+commands = typer.Typer(
+    help="Holdfast: bookings that are paid for exactly once, whatever fails in between.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Its tracebacks would show the values of variables, secrets too.
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@commands.command()
+def up() -> None:
+    """Start everything on this machine, show how to make a booking, and stop it on Ctrl-C.
+
+    Each program keeps its data in a file of SQLite in the folder var, and its log in var/log.
+    Their settings are environment variables, such as BOOKING_LISTEN=127.0.0.1:50061: see
+    'python -m booking_svc --help'.
+    """
+    addresses = load(Addresses)
+    keys, made = signing.find_or_make()
+    if made:
+        _say(f"made a secret for development: {signing.SECRET_FILE} (only you can read it)")
+    settings = {"AUTH_JWT_SECRET": keys.secret}
+    # Ctrl-C is how this command is meant to end.
+    with suppress(KeyboardInterrupt), stack.Stack(addresses, settings, Path(), _say) as running:
+        _wait(running, addresses)
+        event = demo_event.find_or_create(addresses.target(INVENTORY), keys.minter)
+        token = keys.minter.mint(USER, "bookings", DAY_S)
+        guide.show(out, addresses, event.event_id, token)
+        running.watch()
+
+
+@commands.command()
+def token(
+    user: Annotated[str, typer.Option(help="The user's id, the claim 'sub'.", metavar="ID")],
+    scope: Annotated[
+        str, typer.Option(help="Scopes, by spaces: bookings, payments, inventory, admin.")
+    ] = "bookings",
+    lifetime: Annotated[int, typer.Option(help="Seconds that it is good for.", min=1)] = 3600,
+) -> None:
+    """Print a token to call the services with, and nothing else.
+
+    It is signed with AUTH_JWT_SECRET or, without that, with the secret of 'holdfast up'.
+    """
+    typer.echo(signing.find().minter.mint(user, scope, lifetime))
+
+
+@commands.command()
+def demo() -> None:
+    """Make a whole booking and show each step, with the time that it took.
+
+    Uses the stack that runs; without one, it starts one on free ports in a temporary folder and
+    stops it at the end. The exit code is 0 only if every step went as it should.
+    """
+    with ExitStack() as opened:
+        addresses = load(Addresses)
+        if all(calls.is_serving(addresses.target(program)) for program in PROGRAMS):
+            _say(f"using the stack at {addresses.target(BOOKING)}")
+            keys = signing.find()
+        else:
+            _say("no stack runs here: starting one in a temporary folder")
+            addresses, keys = _temporary_stack(opened)
+        event = demo_event.find_or_create(addresses.target(INVENTORY), keys.minter)
+        inventory = opened.enter_context(calls.open_channel(addresses.target(INVENTORY)))
+        booking = opened.enter_context(calls.open_channel(addresses.target(BOOKING)))
+        token = keys.minter.mint(USER, "bookings", DAY_S)
+        _walk(Demo(inventory, booking, token, event.event_id))
+
+
+def app() -> None:
+    """Run the command line; failures are sentences, and the exit code is 1."""
+    try:
+        commands()
+    except (Failure, SettingsError) as failure:
+        _fail(str(failure))
+    except calls.Refused as refused:
+        hint = ""
+        if refused.info.reason == "TOKEN_INVALID":
+            hint = ". The stack has another secret: run this in its folder, or set AUTH_JWT_SECRET"
+        _fail(f"{refused}{hint}")
+
+
+def _wait(running: stack.Stack, addresses: Addresses) -> None:
+    with out.status("starting"):
+        for program, took_s in running.ready():
+            _say(f"{program.name} serves on {addresses.listen(program)} after {took_s:.1f} s")
+
+
+def _temporary_stack(opened: ExitStack) -> tuple[Addresses, Signing]:
+    folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-")))
+    addresses, keys = stack.on_free_ports(), signing.throwaway()
+    environment = {"AUTH_JWT_SECRET": keys.secret, **stack.kept_apart(addresses, folder)}
+    running = opened.enter_context(stack.Stack(addresses, environment, folder, _say))
+    _wait(running, addresses)
+    return addresses, keys
+
+
+def _walk(buyer: Demo) -> None:
+    began = time.monotonic()
+    for number, step in enumerate(STEPS, start=1):
+        what = (step.__doc__ or "").rstrip(".")
+        step_began = time.monotonic()
+        try:
+            with out.status(what):
+                seen = step(buyer)
+        except (Failure, calls.Refused):
+            out.print(f"[red]✗ {number}. {what}[/]")
+            raise
+        took_ms = (time.monotonic() - step_began) * 1000
+        line = f"[green]✓[/] {number}. {what} [dim]({took_ms:.0f} ms)[/]\n     {escape(seen)}"
+        out.print(line, soft_wrap=True)
+    out.print(f"All as it should be, in {time.monotonic() - began:.1f} s.")
+
+
+def _say(text: str) -> None:
+    # Said also while stopping, when the terminal may be gone: that must not stop the stopping.
+    with suppress(OSError, SystemExit):
+        out.print(f"[dim]holdfast:[/] {escape(text)}", soft_wrap=True)
+
+
+def _fail(text: str) -> None:
+    err.print(f"[red]holdfast:[/] {escape(text)}", soft_wrap=True)
+    sys.exit(1)

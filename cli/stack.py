@@ -1,0 +1,200 @@
+"""The three programs as children of this one: started, watched, stopped in order."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cli import calls
+from cli.failure import Failure
+from cli.programs import BOOKING, INVENTORY, PAYMENT, PROGRAMS, Addresses, Program
+
+START_TIMEOUT_S = 60.0
+LOOK_EVERY_S = 0.1
+LOG_LINES_SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Child:
+    """A program that runs, and where its log goes."""
+
+    program: Program
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+class Stack:
+    """A context: the programs run inside it, and none is left when it ends."""
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        environment: Mapping[str, str],
+        folder: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        """Run in `folder`, with `environment` added to our own."""
+        self._addresses = addresses
+        listens = {program.listen_variable: addresses.listen(program) for program in PROGRAMS}
+        self._environment = {**_targets(addresses), **os.environ, **listens, **environment}
+        self._folder = folder
+        self._say = say
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Self:
+        """Start the programs.
+
+        Raises:
+            Failure: an address is taken.
+        """
+        for program in PROGRAMS:
+            _require_free(program, self._addresses.listen(program))
+        _end_like_ctrl_c()
+        try:
+            for program in PROGRAMS:
+                self._children.append(self._start(program))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the programs, each when it has finished its work; Ctrl-C ends them at once."""
+        # `make` and a terminal may both pass one SIGTERM on: only Ctrl-C means "at once".
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, lambda *_: self._kill())
+        self._say("stopping, when running work is done; Ctrl-C again: at once")
+        for child in reversed(self._children):
+            child.process.terminate()
+            child.process.wait()
+        names = [child.program.name for child in reversed(self._children)]
+        self._say(f"stopped {', '.join(names)}")
+
+    def ready(self) -> Iterator[tuple[Program, float]]:
+        """Each program as it begins to serve, with the seconds that it took.
+
+        Raises:
+            Failure: one ended, or is not ready in time; shows the end of its log.
+        """
+        began = time.monotonic()
+        waiting = list(self._children)
+        while waiting:
+            self._require_alive()
+            for child in tuple(waiting):
+                if calls.is_serving(self._addresses.target(child.program)):
+                    waiting.remove(child)
+                    yield child.program, time.monotonic() - began
+            if waiting and time.monotonic() - began > START_TIMEOUT_S:
+                late = waiting[0]
+                raise _failure(late, f"does not serve after {START_TIMEOUT_S:.0f} s")
+            time.sleep(LOOK_EVERY_S)
+
+    def watch(self) -> None:
+        """Return never; fail when a program ends.
+
+        Raises:
+            Failure: one ended; shows the end of its log.
+        """
+        while True:
+            self._require_alive()
+            time.sleep(LOOK_EVERY_S)
+
+    def _start(self, program: Program) -> Child:
+        log = self._folder / "var" / "log" / f"{program.name}.log"
+        for folder in (log.parent.parent, log.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own programs
+                [sys.executable, "-m", "cli.child", str(os.getpid()), program.name],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # The terminal's Ctrl-C is for this program, which stops the others in order.
+                start_new_session=True,
+            )
+        return Child(program, process, log)
+
+    def _require_alive(self) -> None:
+        for child in self._children:
+            code = child.process.poll()
+            if code is not None:
+                how = f"signal {-code}" if code < 0 else f"exit code {code}"
+                raise _failure(child, f"ended by itself, with {how}")
+
+    def _kill(self) -> None:
+        for child in self._children:
+            child.process.kill()
+
+
+def on_free_ports() -> Addresses:
+    """Addresses that nothing listens on now."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in PROGRAMS]
+    listens = [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
+    for probe in probes:
+        probe.close()
+    return Addresses(
+        **{
+            program.listen_variable.lower(): listen
+            for program, listen in zip(PROGRAMS, listens, strict=True)
+        }
+    )
+
+
+def kept_apart(addresses: Addresses, folder: Path) -> dict[str, str]:
+    """Settings of a stack that shares nothing with another, whatever the environment says."""
+    databases = {
+        f"{program.prefix}_DATABASE_URL": (
+            f"sqlite+aiosqlite:///{folder.absolute()}/var/{program.prefix.lower()}.db"
+        )
+        for program in PROGRAMS
+    }
+    return {**databases, **_targets(addresses)}
+
+
+def _end_like_ctrl_c() -> None:
+    """Whatever ends this command, it ends through `__exit__`."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # `nohup` asks for a deaf ear; that a shell's `&` does so too, for SIGINT, is an accident.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _targets(addresses: Addresses) -> dict[str, str]:
+    """Where the programs find each other."""
+    return {
+        f"{BOOKING.prefix}_{program.prefix}_TARGET": addresses.target(program)
+        for program in (PAYMENT, INVENTORY)
+    }
+
+
+def _require_free(program: Program, listen: str) -> None:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            # As the servers do: connections that have just ended do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, int(port)))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        example = f"{program.listen_variable}=127.0.0.1:{int(port) % 60000 + 100}"
+        message = (
+            f"{program.name} cannot listen on {listen}: {why}. Stop what uses it (another"
+            f" 'holdfast up'?), or choose another address, for example: {example}"
+        )
+        raise Failure(message) from None
+
+
+def _failure(child: Child, what: str) -> Failure:
+    lines = child.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+    end = "\n".join(f"  {line}" for line in lines)
+    return Failure(f"{child.program.name} {what}. The end of its log, {child.log}:\n{end}")
