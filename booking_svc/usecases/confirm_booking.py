@@ -81,12 +81,12 @@ class ConfirmBooking:
             IdempotencyKeyReused, IdempotencyKeyInUse: as named.
             DependencyUnavailable: the inventory cannot be reached; the key stays free.
         """
-        request.card.check(self._clock.now().date())
         earlier = await self._transactions.read(
             lambda bookings: bookings.keys.find(request.user_id, request.key)
         )
         if earlier is not None:
             return await self._answer_again(earlier, request)
+        request.card.check(self._clock.now().date())
         held = await self._held(request)
         begun = await self._sagas.begin(self._begin(request, held))
         if isinstance(begun, Claim):

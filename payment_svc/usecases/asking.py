@@ -1,6 +1,7 @@
 """Asking a provider, with the one rule that whatever is not an answer is Unknown."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,8 @@ class Asking:
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await question
-        except Exception as error:
-            log.exception("provider_gave_no_answer", reference=reference)
-            return Unknown(type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever it raises is no answer
+            # Not its text, nor that of its causes: a provider's errors may quote the card.
+            cause, stack = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+            log.warning("provider_gave_no_answer", reference=reference, cause=cause, stack=stack)
+            return Unknown(cause)

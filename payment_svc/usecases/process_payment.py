@@ -58,7 +58,6 @@ class ProcessPayment:
             InvalidField: a bad amount, currency or card.
             IdempotencyKeyReused, IdempotencyKeyInUse: as named.
         """
-        request.card.check(self._clock.now().date())
         return await self._tasks.finish(self._process(request, _amount_minor(request)), "charge")
 
     async def _process(self, request: NewPayment, amount_minor: int) -> Processed:
@@ -85,6 +84,8 @@ class ProcessPayment:
         digest = _fingerprint(request, amount_minor)
         claim = Claim(request.caller, request.key, digest, payment.payment_id, now)
         earlier = await ledger.keys.claim(claim) if request.key else None
+        # As of the first call: a repeat gets its answer even if the card has expired since.
+        request.card.check((earlier or claim).created_at.date())
         if earlier is None:
             await ledger.add_payment(payment)
             return Processed(payment, replayed=False)
