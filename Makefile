@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check gen lock format clean
+.PHONY: help setup run demo test bench check gen lock format clean
 
 help:  ## Show this help.
 	@echo "Holdfast: bookings that are paid for exactly once, whatever fails in between."
@@ -27,6 +27,9 @@ demo: setup  ## Make a whole booking and show each step, on the running stack or
 test: setup  ## Run every test, on SQLite and on a private MariaDB.
 	@scripts/test-servers
 	@$(BIN)/pytest
+
+bench: setup  ## Measure what a booking costs, as ratios within one run.
+	@$(BIN)/python -m bench
 
 check: setup  ## Format, lint, types, architecture, contracts, regeneration.
 	@scripts/check
