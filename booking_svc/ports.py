@@ -84,10 +84,7 @@ class Bookings(Protocol):
     async def claim_reservations(
         self, booking_id: int, reservation_ids: Sequence[int]
     ) -> list[int]:
-        """Tie reservations to a booking; those that are tied to a live booking already."""
-
-    async def free_reservations(self, booking_id: int) -> None:
-        """Untie the reservations of a booking that is over."""
+        """Tie reservations to a booking for ever; those that are tied to another already."""
 
     async def add_booking(self, booking: Booking) -> None:
         """Store a new booking with its seats."""

@@ -10,6 +10,7 @@ from booking_svc.usecases.cancel_booking import CancelBooking
 from booking_svc.usecases.confirm_booking import ConfirmBooking
 from booking_svc.usecases.read_bookings import ReadBookings
 from chassis import context as call_context
+from chassis.errors import DomainError
 from chassis.idempotency import require_key
 
 SERVICE = pb.DESCRIPTOR.services_by_name["BookingService"]
@@ -33,6 +34,8 @@ class BookingServicer(rpc.BookingServiceServicer):
         answer = await self._confirm(translate.booking_request(request, user_id, key))
         if answer.replayed:
             call_context.mark_replayed()
+        if isinstance(answer.message, DomainError):
+            raise answer.message
         return pb.Booking.FromString(answer.message)
 
     async def ListMyBookings(

@@ -39,10 +39,12 @@ class Tasks:
         return await asyncio.shield(self.spawn(work, name))
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait for all work to end; what has not ended by then is cancelled."""
-        if not self._running:
-            return
-        _, late = await asyncio.wait(self._running, timeout=timeout_s)
+        """Wait for all work to end, and for what it starts; what is left by then is cancelled."""
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + timeout_s
+        while self._running and clock() < ends_at:
+            await asyncio.wait(self._running, timeout=ends_at - clock())
+        late = tuple(self._running)
         for task in late:
             log.warning("work_cut_short", task=task.get_name())
             task.cancel()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, delete, insert, select, update
+from sqlalchemy import RowMapping, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,7 +37,7 @@ class SqlBookings:
     async def claim_reservations(
         self, booking_id: int, reservation_ids: Sequence[int]
     ) -> list[int]:
-        """Tie reservations to a booking; those that are tied to a live booking already."""
+        """Tie reservations to a booking for ever; those that are tied to another already."""
         rows = [
             {"reservation_id": reservation_id, "booking_id": booking_id}
             for reservation_id in reservation_ids
@@ -52,11 +52,6 @@ class SqlBookings:
             )
             return list((await self._connection.execute(found)).scalars()) or list(reservation_ids)
         return []
-
-    async def free_reservations(self, booking_id: int) -> None:
-        """Untie the reservations of a booking that is over."""
-        of_booking = reservation_claims.c.booking_id == booking_id
-        await self._connection.execute(delete(reservation_claims).where(of_booking))
 
     async def add_booking(self, booking: Booking) -> None:
         """Store a new booking with its seats."""

@@ -39,13 +39,14 @@ booking_seats = Table(
     Column("price_minor", Int64, nullable=False),
 )
 
-# A reservation belongs to at most one live booking: that is what its key is for.
+# A reservation belongs to one booking at most: that is what its key is for. It stays tied when
+# that booking is over, for then the reservation is over too: whoever read it as active before
+# that must not be charged for it.
 reservation_claims = Table(
     "reservation_claims",
     metadata,
     Column("reservation_id", Int64, primary_key=True, autoincrement=False),
     Column("booking_id", Int64, nullable=False),
-    Index("ix_reservation_claims_booking", "booking_id"),
 )
 
 sagas = Table(

@@ -14,7 +14,7 @@ from booking_svc.usecases.refusals import require_done
 from booking_svc.usecases.sagas import Sagas
 from chassis.cards import Card
 from chassis.clock import Clock
-from chassis.errors import IdempotencyKeyInUse, InvalidField
+from chassis.errors import DomainError, IdempotencyKeyInUse, InvalidField
 from chassis.idempotency import Claim, fingerprint
 from chassis.ids import Ids
 from chassis.money import DIGITS_MAX
@@ -41,9 +41,9 @@ class BookingRequest:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of ConfirmBooking, encoded, and whether it is a stored one."""
+    """The answer of ConfirmBooking: a message, encoded, or a refusal; and if it is a stored one."""
 
-    message: bytes
+    message: bytes | DomainError
     replayed: bool
 
 
@@ -73,25 +73,37 @@ class ConfirmBooking:
     async def __call__(self, request: BookingRequest) -> Answer:
         """Book, or answer again what the key was answered before.
 
+        The answer is a refusal, PaymentFailed or SeatsLost, when the booking failed: nothing is
+        held or taken.
+
         Raises:
-            PaymentFailed, SeatsLost: the booking failed; nothing is held or taken.
             ReservationNotFound, ReservationExpired, ReservationNotActive, ReservationsMixed:
                 as named; nothing is stored and the key stays free.
             InvalidField: a bad card.
             IdempotencyKeyReused, IdempotencyKeyInUse: as named.
             DependencyUnavailable: the inventory cannot be reached; the key stays free.
         """
-        earlier = await self._transactions.read(
-            lambda bookings: bookings.keys.find(request.user_id, request.key)
-        )
+        earlier = await self._earlier(request)
         if earlier is not None:
             return await self._answer_again(earlier, request)
         request.card.check(self._clock.now().date())
-        held = await self._held(request)
+        try:
+            held = await self._held(request)
+        except DomainError:
+            # The first call with this key may have got that far meanwhile, and be why.
+            earlier = await self._earlier(request)
+            if earlier is None:
+                raise
+            return await self._answer_again(earlier, request)
         begun = await self._sagas.begin(self._begin(request, held))
         if isinstance(begun, Claim):
             return await self._answer_again(begun, request)
         return self._answer(await self._sagas.wait(begun), replayed=False)
+
+    async def _earlier(self, request: BookingRequest) -> Claim | None:
+        return await self._transactions.read(
+            lambda bookings: bookings.keys.find(request.user_id, request.key)
+        )
 
     async def _held(self, request: BookingRequest) -> list[Reservation]:
         """The reservations, held for long enough to be paid for."""
@@ -148,5 +160,5 @@ class ConfirmBooking:
         if booking.answer is not None:
             return Answer(booking.answer, replayed)
         if booking.holds_nothing:
-            raise booking.refusal()
+            return Answer(booking.refusal(), replayed)
         return Answer(self._encode(booking), replayed)

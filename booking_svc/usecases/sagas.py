@@ -40,8 +40,6 @@ class BookingJournal:
             if not await bookings.save_saga(saga):
                 raise LeaseLost
             await bookings.save_booking(booking)
-            if booking.holds_nothing:
-                await bookings.free_reservations(booking.booking_id)
 
         await self._transactions.write(unit)
         return booking

@@ -44,7 +44,6 @@ def upgrade() -> None:
         "reservation_claims",
         sa.Column("reservation_id", Int64, primary_key=True, autoincrement=False),
         sa.Column("booking_id", Int64, nullable=False),
-        sa.Index("ix_reservation_claims_booking", "booking_id"),
     )
     op.create_table(
         "sagas",
