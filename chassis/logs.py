@@ -11,9 +11,11 @@ from chassis import context
 
 def configure(program: str, level: str) -> None:
     """Send every log line, our own and those of libraries, to standard error."""
-    renderer: Any = structlog.processors.JSONRenderer(sort_keys=False)
+    render: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     if sys.stderr.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
+        # Plain: the pretty tracebacks show the values of variables, tokens too.
+        plain = structlog.dev.plain_traceback
+        render = [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         _Facts(program),
@@ -32,8 +34,7 @@ def configure(program: str, level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                renderer,
+                *render,
             ],
         )
     )
