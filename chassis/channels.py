@@ -3,6 +3,7 @@
 import json
 from typing import Any, TypeVar
 
+import grpc
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -66,7 +67,7 @@ class Outgoing:
         """Call a method and wait `timeout_s` at most, less if the caller has less.
 
         Raises:
-            DeadlineTooShort: the caller has no time left to make the call in.
+            DeadlineTooShort: the caller has too little time left for the call.
             grpc.aio.AioRpcError: the call failed.
         """
         budget_s = timeout_s
@@ -80,7 +81,13 @@ class Outgoing:
         ]
         if idempotency_key:
             metadata.append(("idempotency-key", idempotency_key))
-        return await method(request, timeout=budget_s, metadata=metadata)
+        try:
+            return await method(request, timeout=budget_s, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and budget_s < timeout_s:
+                # It was the caller's time that ran out, not the other service's.
+                raise DeadlineTooShort from None
+            raise
 
 
 def _safe_to_repeat(service: ServiceDescriptor) -> list[dict[str, str]]:

@@ -16,8 +16,8 @@ from booking_svc.domain.reservation import Reservation
 from chassis.errors import DomainError
 from chassis.transitions import Transition
 
-# No digit or letter that could be taken for another, and no vowels: 28^10 is 48 bits.
-REFERENCE_LETTERS = "23456789BCDFGHJKLMNPQRSTVWXZ"
+# Of what looks alike (0 O, 1 I, 2 Z, 5 S, 8 B, V Y) one at most, and no vowels: 25^10 is 46 bits.
+REFERENCE_LETTERS = "23456789CDFGHJKLMNPQRTVWX"
 REFERENCE_LENGTH = 10
 # As long as the column that keeps it; a provider may have more to say.
 MESSAGE_LENGTH_MAX = 500
