@@ -64,6 +64,8 @@ def _upgrade(connection: Connection, package: str, is_sqlite: bool) -> None:  # 
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
+        # Before the lock is given back: who waits for it must find the revision written down.
+        connection.commit()
     finally:
         if not is_sqlite:
             connection.execute(text("SELECT RELEASE_LOCK('holdfast_migrate')"))

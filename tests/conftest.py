@@ -1,0 +1,43 @@
+"""The session: a MariaDB for all workers, and an environment that nobody else's settings reach.
+
+The folder of a test says what it may touch; see the `conftest.py` there.
+"""
+
+import os
+import shutil
+
+import pytest
+from support import mariadb
+
+PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "PAYMENT_")
+SERVER = pytest.StashKey[mariadb.PrivateMariaDb]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIXES)]:
+        del os.environ[name]
+    # The process that the user started runs the server; workers get its address.
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    if os.environ.get(mariadb.VARIABLE) or not mariadb.installed():
+        return
+    server = mariadb.PrivateMariaDb()
+    config.stash[SERVER] = server
+    os.environ[mariadb.VARIABLE] = server.start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    server = config.stash.get(SERVER, None)
+    if server is not None:
+        server.stop()
+        del os.environ[mariadb.VARIABLE]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if os.environ.get(mariadb.VARIABLE) or terminalreporter.config.option.collectonly:
+        return
+    line = " MySQL AND MARIADB WERE NOT TESTED: no server "
+    terminalreporter.write_line(line.center(shutil.get_terminal_size().columns, "!"), red=True)
+    terminalreporter.write_line(
+        "install mariadb-server, or set HOLDFAST_TEST_MYSQL_URL=mysql+aiomysql://USER@HOST:PORT"
+    )

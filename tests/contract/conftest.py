@@ -1,0 +1,1 @@
+"""May read the contracts, the generated code, the documents and the source; runs none of it."""

@@ -1,0 +1,201 @@
+"""Units of work: whole or not at all, and run again only when nothing of them can be there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from support.databases import Databases, on_mariadb
+
+from chassis.database import Database
+from chassis.errors import DependencyUnavailable
+
+Unit = Callable[[AsyncConnection], Awaitable[Any]]
+
+
+@pytest.fixture
+async def database(databases: Databases) -> Database:
+    """A database with one table of counters, `a` and `b`, both 0."""
+    database = databases.open(await databases.empty())
+
+    async def given(connection: AsyncConnection) -> None:
+        await connection.execute(text("CREATE TABLE counters (name VARCHAR(9) PRIMARY KEY, n INT)"))
+        await connection.execute(text("INSERT INTO counters VALUES ('a', 0), ('b', 0)"))
+
+    await database.write(given)
+    return database
+
+
+async def add_one(connection: AsyncConnection, name: str) -> None:
+    await connection.execute(
+        text("UPDATE counters SET n = n + 1 WHERE name = :name"), {"name": name}
+    )
+
+
+async def counters(database: Database) -> dict[str, int]:
+    async def unit(connection: AsyncConnection) -> dict[str, int]:
+        return dict((await connection.execute(text("SELECT name, n FROM counters"))).all())
+
+    return await database.read(unit)
+
+
+async def kill(database: Database, connection: AsyncConnection) -> None:
+    """Cut a connection on the server, as a restart or a proxy does."""
+    number = (await connection.execute(text("SELECT CONNECTION_ID()"))).scalar_one()
+    await database.read(lambda other: other.execute(text(f"KILL {number}")))
+
+
+async def test_an_error_of_the_unit_undoes_it(database: Database) -> None:
+    """What a unit did before its error is rolled back, and the error comes out as it is."""
+
+    async def unit(connection: AsyncConnection) -> None:
+        await add_one(connection, "a")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.write(unit)
+    assert await counters(database) == {"a": 0, "b": 0}
+
+
+@pytest.mark.parametrize("engine", ["read", "write"])
+async def test_a_cancelled_unit_leaves_nothing(database: Database, engine: str) -> None:
+    """Units cancelled at any moment change nothing and keep no lock, whoever keeps their errors."""
+    inside = asyncio.Event()
+    errors: list[BaseException] = []
+
+    async def unit(connection: AsyncConnection) -> None:
+        if engine == "write":
+            await add_one(connection, "a")
+        inside.set()
+        while True:
+            await connection.execute(text("SELECT n FROM counters"))
+
+    for round_ in range(20):
+        inside.clear()
+        task = asyncio.create_task(getattr(database, engine)(unit))
+        await inside.wait()
+        await asyncio.sleep(round_ / 5000)
+        task.cancel()
+        errors += await asyncio.gather(task, return_exceptions=True)
+        async with asyncio.timeout(2):
+            await database.write(lambda connection: add_one(connection, "b"))
+    assert {type(error) for error in errors} == {asyncio.CancelledError}
+    assert await counters(database) == {"a": 0, "b": 20}
+
+
+async def test_concurrent_units_lose_nothing(database: Database) -> None:
+    """A hundred units at once that add one each add a hundred."""
+    await asyncio.gather(*(database.write(lambda one: add_one(one, "a")) for _ in range(100)))
+    assert await counters(database) == {"a": 100, "b": 0}
+
+
+@on_mariadb
+async def test_a_deadlock_is_run_again(database: Database) -> None:
+    """Of two units that wait for each other's row the loser runs again, whole, and both count."""
+    both_hold_one = asyncio.Barrier(2)
+    runs: list[str] = []
+
+    def crossing(first: str, second: str) -> Unit:
+        async def unit(connection: AsyncConnection) -> None:
+            runs.append(first)
+            await add_one(connection, first)
+            if runs.count(first) == 1:
+                await both_hold_one.wait()
+            await add_one(connection, second)
+
+        return unit
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(database.write(crossing("a", "b")))
+        both.create_task(database.write(crossing("b", "a")))
+    assert len(runs) == 3
+    assert await counters(database) == {"a": 2, "b": 2}
+
+
+@on_mariadb
+async def test_a_wait_for_a_lock_that_ends_is_run_again(database: Database) -> None:
+    """A lock wait that times out rolls back the whole unit before it runs again."""
+    holding, tried = asyncio.Event(), asyncio.Event()
+    runs: list[str] = []
+
+    async def holder(connection: AsyncConnection) -> None:
+        await add_one(connection, "b")
+        holding.set()
+        await tried.wait()
+
+    async def waiter(connection: AsyncConnection) -> None:
+        runs.append("waiter")
+        if len(runs) == 2:
+            tried.set()
+        await connection.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
+        await add_one(connection, "a")
+        await add_one(connection, "b")
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(database.write(holder))
+        await holding.wait()
+        both.create_task(database.write(waiter))
+    assert len(runs) == 2
+    assert await counters(database) == {"a": 1, "b": 2}
+
+
+@on_mariadb
+@pytest.mark.parametrize("engine", ["read", "write"])
+async def test_a_connection_lost_in_the_middle_is_run_again(
+    database: Database, engine: str
+) -> None:
+    """A connection that is cut before COMMIT has committed nothing: the unit runs again, once."""
+    runs: list[str] = []
+
+    async def unit(connection: AsyncConnection) -> None:
+        runs.append("run")
+        if engine == "write":
+            await add_one(connection, "a")
+        if len(runs) == 1:
+            await kill(database, connection)
+        await connection.execute(text("SELECT n FROM counters"))
+
+    await getattr(database, engine)(unit)
+    assert len(runs) == 2
+    assert await counters(database) == {"a": int(engine == "write"), "b": 0}
+
+
+@on_mariadb
+async def test_an_idle_connection_that_was_cut_is_not_noticed(database: Database) -> None:
+    """A connection that dies in the pool costs a second try and no error."""
+    numbers: list[int] = []
+
+    async def unit(connection: AsyncConnection) -> None:
+        numbers.append((await connection.execute(text("SELECT CONNECTION_ID()"))).scalar_one())
+
+    await database.write(unit)
+    await database.read(lambda one: one.execute(text(f"KILL {numbers[0]}")))
+    await database.write(unit)
+    assert len(set(numbers)) == 2
+
+
+@on_mariadb
+async def test_a_commit_that_is_lost_is_not_run_again(database: Database) -> None:
+    """Lost at COMMIT, nobody knows the outcome: the caller is told, and the unit ran once."""
+    runs: list[str] = []
+
+    async def unit(connection: AsyncConnection) -> None:
+        runs.append("run")
+        await add_one(connection, "a")
+        await kill(database, connection)
+
+    with pytest.raises(DependencyUnavailable, match="repeat with the same key"):
+        await database.write(unit)
+    assert runs == ["run"]
+    await database.write(lambda connection: add_one(connection, "b"))
+    assert await counters(database) == {"a": 0, "b": 1}
+
+
+@on_mariadb
+async def test_a_database_that_is_not_there(databases: Databases) -> None:
+    """A server that cannot be reached is DEPENDENCY_UNAVAILABLE, after a few tries."""
+    database = databases.open("mysql+aiomysql://root@127.0.0.1:1/none")
+    with pytest.raises(DependencyUnavailable):
+        await database.read(lambda connection: connection.execute(text("SELECT 1")))

@@ -1,0 +1,70 @@
+"""The schema that migrations make is the schema that the code uses, in every service."""
+
+import asyncio
+import importlib
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import MetaData, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from support.databases import Databases, url_of
+from support.source import SERVICES
+
+from chassis import migrations
+from chassis.database import Database
+
+
+def differences(connection: object, metadata: MetaData) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return compare_metadata(context, metadata)
+
+
+@pytest.fixture(params=SERVICES)
+def service(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+async def test_the_migrated_schema_is_that_of_the_tables(
+    databases: Databases, service: str
+) -> None:
+    """After all migrations, nothing differs from `persistence/tables.py`."""
+    database = await databases.fresh(service)
+    metadata = importlib.import_module(f"{service}.persistence.tables").metadata
+    async with database.reader.connect() as connection:
+        assert await connection.run_sync(differences, metadata) == []
+
+
+async def test_migrating_is_safe_to_repeat_and_to_do_at_once(
+    databases: Databases, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three replicas that start at once on an empty database all find the schema that they need."""
+    commit = AsyncConnection.commit
+
+    async def slow_commit(connection: AsyncConnection) -> None:
+        await asyncio.sleep(0.05)
+        await commit(connection)
+
+    monkeypatch.setattr(AsyncConnection, "commit", slow_commit)
+    package = f"{service}.persistence.migrations"
+    url = await databases.empty()
+    first: Database = databases.open(url)
+    if databases.kind == "sqlite":
+        await migrations.migrate(first, package)
+        await migrations.migrate(first, package)
+    else:
+        replicas = [first, databases.open(url), databases.open(url)]
+        await asyncio.gather(*(migrations.migrate(one, package) for one in replicas))
+    await migrations.require_current(first, package, service)
+
+
+async def test_a_schema_that_is_behind_is_said_so(databases: Databases, service: str) -> None:
+    """A program that finds an old schema names the command that brings it up to date."""
+    package = f"{service}.persistence.migrations"
+    empty = databases.open(await databases.empty())
+    with pytest.raises(migrations.SchemaError, match=f"python -m {service} migrate"):
+        await migrations.require_current(empty, package, service)
+    old = databases.open(url_of(await databases.fresh(service)))
+    await old.write(lambda one: one.execute(text("UPDATE alembic_version SET version_num = '0'")))
+    with pytest.raises(migrations.SchemaError, match="at 0 and must be at"):
+        await migrations.require_current(old, package, service)

@@ -1,0 +1,155 @@
+"""Refunds: in whole, in part, never more than was paid."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from holdfast.payment.v1 import payment_pb2 as pb
+from support.client import refused
+from support.clock import ManualClock
+from support.databases import Databases
+from support.payments import Payments, Question, refused_fields, serving_payments, status
+
+from payment_svc.domain.outcome import DeclineCode, Declined, Unknown
+from payment_svc.domain.payment import Payment
+from payment_svc.ports import Return
+
+NO = Declined(DeclineCode.CARD_DECLINED)
+
+
+@pytest.fixture
+async def payments(databases: Databases, clock: ManualClock) -> AsyncIterator[Payments]:
+    async with serving_payments(await databases.fresh("payment_svc"), clock) as payments:
+        yield payments
+
+
+async def standing(payments: Payments, payment: pb.Payment) -> tuple[str, str]:
+    """Where a payment stands, and how much of it is given back or set aside."""
+    now = await payments.now(payment)
+    return status(now), now.refunded_amount.value
+
+
+async def test_all_of_it(payments: Payments, clock: ManualClock) -> None:
+    """A refund without an amount gives all back, by our reference and the provider's charge."""
+    paid = await payments.pay()
+    clock.move(60)
+    refund = await payments.refund(paid)
+    assert refund.refund_id.startswith("ref_")
+    assert (status(refund), refund.refunded_amount.value, refund.currency) == (
+        "REFUNDED", "150.00", "USD"
+    )  # fmt: skip
+    assert (refund.payment_id, refund.reason) == (paid.payment_id, "BOOKING_CANCELLED")
+    assert refund.created_at.ToDatetime(clock.now().tzinfo) == clock.now()
+    assert await standing(payments, paid) == ("REFUNDED", "150.00")
+    order = Return(refund.refund_id, paid.transaction_id, 15000, "USD")
+    assert payments.provider.journal[1:] == [order]
+
+
+async def test_in_parts(payments: Payments) -> None:
+    """Parts add up, the last may be whatever is left, and then there is nothing more."""
+    paid = await payments.pay()
+    await payments.refund(paid, "50")
+    assert await standing(payments, paid) == ("PARTIALLY_REFUNDED", "50.00")
+    assert (await payments.refund(paid)).refunded_amount.value == "100.00"
+    assert await standing(payments, paid) == ("REFUNDED", "150.00")
+    for amount in (None, "0.01"):
+        with refused("PAYMENT_NOT_REFUNDABLE", paymentId=paid.payment_id, status="REFUNDED"):
+            await payments.refund(paid, amount)
+
+
+async def test_equal_parts_are_two(payments: Payments) -> None:
+    """Two equal refunds with different keys, or without, are two; with one key, one."""
+    paid = await payments.pay()
+    keys = ("a", "b", "", "", "a")
+    refunds = [await payments.refund(paid, "10.00", key=key) for key in keys]
+    assert len({one.refund_id for one in refunds}) == 4
+    assert refunds[0] == refunds[4]
+    assert await standing(payments, paid) == ("PARTIALLY_REFUNDED", "40.00")
+
+
+async def test_a_full_refund_repeats_itself(payments: Payments) -> None:
+    """A repeat of a full refund is not refused because nothing is left."""
+    paid = await payments.pay()
+    assert await payments.refund(paid, key="r") == await payments.refund(paid, key="r")
+
+
+async def test_more_than_is_left(payments: Payments) -> None:
+    """A refund larger than what is left is refused with what is left, and its key stays free."""
+    paid = await payments.pay()
+    await payments.refund(paid, "100.00")
+    facts = {"paymentId": paid.payment_id, "refundable": "50.00", "currency": "USD"}
+    with refused("REFUND_EXCEEDS_PAYMENT", **facts):
+        await payments.refund(paid, "50.01", key="r")
+    assert status(await payments.refund(paid, "50.00", key="r")) == "REFUNDED"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [(Unknown("lost"), "PENDING"), (NO, "FAILED")], ids=["PENDING", "FAILED"]
+)
+async def test_nothing_was_taken(
+    payments: Payments, answer: Declined | Unknown, state: str
+) -> None:
+    """A payment that holds no money for certain gives none back, and tells its status."""
+    payments.provider.answers.append(answer)
+    paid = await payments.pay()
+    with refused("PAYMENT_NOT_REFUNDABLE", paymentId=paid.payment_id, status=state):
+        await payments.refund(paid)
+    assert len(payments.provider.journal) == 1
+
+
+async def test_no_such_payment(payments: Payments) -> None:
+    """A refund of a payment that does not exist is PAYMENT_NOT_FOUND."""
+    with refused("PAYMENT_NOT_FOUND", paymentId="pay_404"):
+        await payments.refund(pb.Payment(payment_id="pay_404"))
+
+
+async def test_a_bad_amount(payments: Payments) -> None:
+    """An amount that the payment's currency does not have is an INVALID_FIELD."""
+    paid = await payments.pay()
+    for amount in ("0", "-1", "1.001", "ten", "", "1e99"):
+        with refused_fields("amount"):
+            await payments.refund(paid, amount)
+    assert await standing(payments, paid) == ("SUCCESS", "0.00")
+
+
+async def test_refused_by_the_provider(payments: Payments) -> None:
+    """A refund that the provider refuses is FAILED, and its amount is part of the payment again."""
+    paid = await payments.pay()
+    await payments.refund(paid, "100.00")
+    payments.provider.answers.append(NO)
+    failed = await payments.refund(paid, "50.00")
+    assert (status(failed), failed.refunded_amount.value) == ("FAILED", "50.00")
+    assert await standing(payments, paid) == ("PARTIALLY_REFUNDED", "100.00")
+    assert status(await payments.refund(paid, "50.00")) == "REFUNDED"
+    assert await standing(payments, paid) == ("REFUNDED", "150.00")
+
+
+async def test_an_open_refund_keeps_its_amount(payments: Payments) -> None:
+    """While a refund is PENDING nobody else gets its amount; a repeat of its key finishes it."""
+    paid = await payments.pay()
+    payments.provider.answers.append(ConnectionError("lost"))
+    assert status(await payments.refund(paid, "100.00", key="r")) == "PENDING"
+    assert await standing(payments, paid) == ("SUCCESS", "100.00")
+    with refused("REFUND_EXCEEDS_PAYMENT", refundable="50.00"):
+        await payments.refund(paid, "100.00")
+    assert status(await payments.refund(paid)) == "REFUNDED"
+    assert await standing(payments, paid) == ("PARTIALLY_REFUNDED", "150.00")
+    with refused("PAYMENT_NOT_REFUNDABLE", status="PARTIALLY_REFUNDED"):
+        await payments.refund(paid)
+    assert status(await payments.refund(paid, "100.00", key="r")) == "REFUNDED"
+    assert await standing(payments, paid) == ("REFUNDED", "150.00")
+
+
+async def test_set_aside_first(payments: Payments) -> None:
+    """When the provider is asked, the amount is set aside and no transaction is open."""
+    paid = await payments.pay()
+    seen: list[Payment | None] = []
+
+    async def look(_question: Question) -> None:
+        assert payments.database.writer.pool.checkedout() == 0
+        seen.append(await payments.stored(paid.payment_id))
+
+    payments.provider.when_asked = look
+    await payments.refund(paid, "60.00")
+    (then,) = seen
+    assert then is not None
+    assert (then.status, then.refunded_minor, then.returned_minor) == ("SUCCESS", 6000, 0)

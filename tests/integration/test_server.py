@@ -1,0 +1,157 @@
+"""A server says whether it can work, and stops in order."""
+
+import asyncio
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
+from support.databases import Databases, on_mariadb
+from support.inventory import hosted_inventory
+from support.serving import serving
+from support.tokens import verifier
+
+from chassis import health
+from chassis.server import AddressTaken, Hosted, running
+from chassis.worker import Worker
+from inventory_svc.servicer import NAME, SCOPES
+
+Status = health_pb2.HealthCheckResponse.ServingStatus
+WAIT_S = 10
+
+
+async def nothing() -> None:
+    pass
+
+
+def hosted(**changes: object) -> Hosted:
+    given = {
+        "name": NAME,
+        "register": lambda server: rpc.add_InventoryServiceServicer_to_server(
+            rpc.InventoryServiceServicer(), server
+        ),
+        "scopes": SCOPES,
+        "ready": nothing,
+        "close": nothing,
+    }
+    return Hosted(**{**given, **changes})
+
+
+async def status_of(channel: grpc.aio.Channel, service: str = NAME) -> str:
+    request = health_pb2.HealthCheckRequest(service=service)
+    return Status.Name((await health_pb2_grpc.HealthStub(channel).Check(request)).status)
+
+
+async def wait_for_status(channel: grpc.aio.Channel, wanted: str) -> None:
+    async with asyncio.timeout(WAIT_S):
+        request = health_pb2.HealthCheckRequest(service=NAME)
+        async for answer in health_pb2_grpc.HealthStub(channel).Watch(request):
+            if Status.Name(answer.status) == wanted:
+                return
+
+
+async def test_health_follows_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service whose database stops answering is NOT_SERVING, and SERVING again afterwards."""
+    monkeypatch.setattr(health, "INTERVAL_S", 0.01)
+    answers = True
+
+    async def ready() -> None:
+        if not answers:
+            raise ConnectionError
+
+    async with serving(hosted(ready=ready)) as channel:
+        await wait_for_status(channel, "SERVING")
+        answers = False
+        await wait_for_status(channel, "NOT_SERVING")
+        assert await status_of(channel, "") == "NOT_SERVING"
+        answers = True
+        await wait_for_status(channel, "SERVING")
+
+
+@on_mariadb
+async def test_a_service_without_its_database_is_not_serving(databases: Databases) -> None:
+    """The inventory on a server that cannot be reached says so from its first moment."""
+    database = databases.open("mysql+aiomysql://root@127.0.0.1:1/none")
+    async with serving(await hosted_inventory(database)) as channel:
+        assert await status_of(channel) == "NOT_SERVING"
+
+
+async def test_a_service_with_its_database_is_serving(databases: Databases) -> None:
+    """The inventory on a database that answers is SERVING when the port opens."""
+    database = await databases.fresh("inventory_svc")
+    async with serving(await hosted_inventory(database)) as channel:
+        assert await status_of(channel) == "SERVING"
+
+
+async def test_a_stop_is_in_order() -> None:
+    """Stopping: NOT_SERVING, running work ends, workers end, and only then the pools close."""
+    order: list[str] = []
+    may_end, working = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await may_end.wait()
+        order.append("work")
+
+    async def run_once() -> bool:
+        working.set()
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            order.append("worker")
+
+    async def close() -> None:
+        order.append("pools")
+
+    service = hosted(close=close, workers=(Worker("w", run_once, 1),))
+    async with running(service, "127.0.0.1:0", verifier(), 5) as port:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(
+                health_pb2.HealthCheckRequest(service=NAME)
+            )
+            assert Status.Name((await watch.read()).status) == "SERVING"
+            service.tasks.spawn(work(), "work")
+            await working.wait()
+            watch.cancel()
+        asyncio.get_running_loop().call_later(0.05, may_end.set)
+    assert order == ["work", "worker", "pools"]
+
+
+async def test_a_stop_tells_those_who_watch() -> None:
+    """Whoever watches the health of a service hears NOT_SERVING while it drains."""
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        context = running(hosted(), "127.0.0.1:0", verifier(), 1)
+        port = await context.__aenter__()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            request = health_pb2.HealthCheckRequest(service=NAME)
+            watch = health_pb2_grpc.HealthStub(channel).Watch(request)
+            heard = [Status.Name((await watch.read()).status)]
+            stopping = group.create_task(context.__aexit__(None, None, None))
+            heard.append(Status.Name((await watch.read()).status))
+            watch.cancel()
+            await stopping
+    assert heard == ["SERVING", "NOT_SERVING"]
+
+
+async def test_work_that_does_not_end_is_cut_short() -> None:
+    """A stop waits for running work for its grace and no longer."""
+    cut: list[bool] = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cut.append(True)
+
+    service = hosted()
+    async with asyncio.timeout(WAIT_S), running(service, "127.0.0.1:0", verifier(), 0.1):
+        service.tasks.spawn(endless(), "endless")
+        await asyncio.sleep(0)
+    assert cut == [True]
+
+
+async def test_an_address_that_is_taken_is_said_so() -> None:
+    """A second server on one port is refused, with the address in the text."""
+    async with running(hosted(), "127.0.0.1:0", verifier(), 1) as port:
+        with pytest.raises(AddressTaken, match=f"127.0.0.1:{port}: taken"):
+            async with running(hosted(), f"127.0.0.1:{port}", verifier(), 1):
+                pass

@@ -1,0 +1,1 @@
+"""What the tests share: servers, clocks, tokens, requests. Nothing here is a test."""

@@ -1,0 +1,234 @@
+"""The payment adapter over a provider that does what the test tells it to, and who calls it."""
+
+import asyncio
+import io
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import grpc.aio
+import pytest
+import structlog
+from google.rpc import error_details_pb2
+from google.type.decimal_pb2 import Decimal
+from grpc_status import rpc_status
+from holdfast.payment.v1 import payment_pb2 as pb
+from holdfast.payment.v1 import payment_pb2_grpc as rpc
+from sqlalchemy import MetaData
+
+from chassis import logs
+from chassis.clock import Clock
+from chassis.database import Database, DatabaseTransactions
+from chassis.server import Hosted
+from payment_svc.config import PaymentSettings
+from payment_svc.domain.outcome import Outcome, Succeeded
+from payment_svc.domain.payment import Payment
+from payment_svc.persistence.repository import SqlLedger
+from payment_svc.ports import Charge, Return
+from payment_svc.wiring import wire
+from support.client import As, bad_fields, reason_of
+from support.serving import GRACE_S, serving
+from support.tokens import auth_settings
+
+NUMBER, CVV = "4111111111111111", "123"
+WAIT_S = 20.0
+
+Question = Charge | Return
+
+
+async def silence(_question: Question) -> NoReturn:
+    """An answer that never comes."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+class ScriptedProvider:
+    """A `Provider` that gives the answers it was told to, in order, and then succeeds.
+
+    An answer is an outcome, an exception to raise, or a function of the question.
+    """
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers: deque[Any] = deque(answers)
+        # What was asked, in order.
+        self.journal: list[Question] = []
+        # Awaited when a question comes, before its answer is looked up.
+        self.when_asked: Callable[[Question], Awaitable[None]] | None = None
+        self._arrived: asyncio.Queue[Question] = asyncio.Queue()
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        """Keep all answers back from now on."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Give the answers that were kept back."""
+        self._open.set()
+
+    async def question(self) -> Question:
+        """Wait for the next question to arrive."""
+        async with asyncio.timeout(WAIT_S):
+            return await self._arrived.get()
+
+    async def charge(self, charge: Charge) -> Outcome:
+        return await self._answer(charge)
+
+    async def refund(self, order: Return) -> Outcome:
+        return await self._answer(order)
+
+    async def _answer(self, question: Question) -> Outcome:
+        self.journal.append(question)
+        self._arrived.put_nowait(question)
+        if self.when_asked is not None:
+            await self.when_asked(question)
+        answer = self.answers.popleft() if self.answers else None
+        await self._open.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        if callable(answer):
+            return await answer(question)
+        return answer or Succeeded(f"txn_{question.reference}")
+
+
+@dataclass
+class Payments:
+    """The payment adapter as one caller sees it, with what lies behind it."""
+
+    channel: grpc.aio.Channel
+    hosted: Hosted
+    database: Database
+    provider: ScriptedProvider
+    caller: As = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stub = rpc.PaymentServiceStub(self.channel)
+        self.caller = self.called_by("booking_svc")
+
+    def called_by(self, user_id: str, scope: str = "payments") -> As:
+        return As(self.stub, user_id, scope)
+
+    async def pay(self, key: str = "", **changes: Any) -> pb.Payment:
+        """Take a payment; `changes` as for `process`."""
+        return await self.caller.ProcessPayment(process(**changes), idempotency_key=key)
+
+    async def refund(
+        self, payment: pb.Payment, amount: str | None = None, key: str = ""
+    ) -> pb.Refund:
+        """Give back part of a payment, or all that is left."""
+        return await self.caller.RefundPayment(
+            give_back(payment.payment_id, amount), idempotency_key=key
+        )
+
+    async def now(self, payment: pb.Payment) -> pb.Payment:
+        """A payment as it is by now."""
+        request = pb.GetPaymentRequest(payment_id=payment.payment_id)
+        return await self.caller.GetPayment(request)
+
+    async def stored(self, payment_id: str) -> Payment | None:
+        """What is committed of a payment."""
+        transactions = DatabaseTransactions(self.database, SqlLedger)
+        return await transactions.read(lambda ledger: ledger.payment(payment_id))
+
+    async def work_done(self) -> None:
+        """Wait for the work of callers that have left."""
+        await self.hosted.tasks.drain(WAIT_S)
+
+
+@asynccontextmanager
+async def serving_payments(
+    database: Database,
+    clock: Clock,
+    provider: ScriptedProvider | None = None,
+    grace_s: float = GRACE_S,
+    **settings: Any,
+) -> AsyncIterator[Payments]:
+    """Serve the payment adapter; settings by their names in `PaymentSettings`.
+
+    With `grace_s=0` the end of the block cuts off whatever is in the middle.
+    """
+    provider = provider or ScriptedProvider()
+    hosted = await wire(PaymentSettings(**settings), auth_settings(), database, clock, provider)
+    async with serving(hosted, grace_s) as channel:
+        yield Payments(channel, hosted, database, provider)
+
+
+def process(
+    amount: str = "150.00", currency: str = "USD", booking: str = "BK-1", **card: Any
+) -> pb.ProcessPaymentRequest:
+    """A request that is right in all that is not given; `card` by the names of its fields."""
+    usual = {"card_number": NUMBER, "expiry_month": 12, "expiry_year": 2030, "cvv": CVV}
+    return pb.ProcessPaymentRequest(
+        amount=Decimal(value=amount),
+        currency=currency,
+        booking_reference=booking,
+        user_id="ann",
+        payment_method=pb.PaymentMethod(**{"type": "CREDIT_CARD", **usual, **card}),
+    )
+
+
+def give_back(payment_id: str, amount: str | None = None) -> pb.RefundPaymentRequest:
+    """Give back an amount, or all that is left."""
+    value = None if amount is None else Decimal(value=amount)
+    return pb.RefundPaymentRequest(payment_id=payment_id, amount=value, reason="BOOKING_CANCELLED")
+
+
+def status(answer: pb.Payment | pb.Refund) -> str:
+    """Where a payment or a refund stands, by name."""
+    return type(answer).Status.Name(answer.status)
+
+
+async def replayed(call: Any) -> bool:
+    """Whether a call's answer says that it was given before."""
+    await call
+    return ("idempotent-replayed", "true") in tuple(await call.trailing_metadata())
+
+
+@contextmanager
+def refused_fields(*names: str) -> Iterator[None]:
+    """Expect the block to be refused as INVALID_FIELD for exactly these fields."""
+    with pytest.raises(grpc.RpcError) as caught:
+        yield
+    assert reason_of(caught.value) == "INVALID_FIELD"
+    assert bad_fields(caught.value).keys() == set(names)
+
+
+def retry_after_s(error: grpc.RpcError) -> float:
+    """How long a refusal asks its caller to wait; 0 if it does not."""
+    retry = error_details_pb2.RetryInfo()
+    for detail in rpc_status.from_call(error).details:
+        detail.Unpack(retry)
+    return retry.retry_delay.ToTimedelta().total_seconds()
+
+
+async def dump(database: Database) -> str:
+    """All rows of all tables, as text."""
+    metadata = MetaData()
+    async with database.reader.connect() as connection:
+        await connection.run_sync(metadata.reflect)
+        rows = [
+            (table.name, *row)
+            for table in metadata.sorted_tables
+            for row in await connection.execute(table.select())
+        ]
+    return "\n".join(map(repr, rows))
+
+
+@contextmanager
+def log_lines() -> Iterator[io.StringIO]:
+    """All that a program would log, down to debug, and as it would log it."""
+    root, written = logging.getLogger(), io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    logs.configure("payment_svc", "debug")
+    # The loggers of modules are shared with other tests: they must not keep this.
+    structlog.configure(cache_logger_on_first_use=False)
+    root.handlers[0].setStream(written)
+    try:
+        yield written
+    finally:
+        structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)

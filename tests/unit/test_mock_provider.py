@@ -1,0 +1,104 @@
+"""The mock provider: by test card or by chance, after a delay, and the same when asked again."""
+
+from dataclasses import replace
+
+import pytest
+from support.clock import START, ManualClock
+
+from chassis.cards import Card
+from payment_svc.domain.outcome import DeclineCode, Declined, Outcome, Succeeded
+from payment_svc.ports import Charge, Return
+from payment_svc.providers import mock_cards
+from payment_svc.providers.mock import MockBehaviour, MockProvider
+
+ORDINARY = "4111111111111111"
+BEHAVIOUR = MockBehaviour(success_rate=0.9, delay_min_s=0.5, delay_max_s=1.5, seed="tests")
+# What the documentation promises, in its own words.
+FORCED = {
+    "4242424242424242": "",
+    "4000000000009995": "Payment declined: insufficient funds",
+    "4000000000000002": "Payment declined: card declined",
+    "4000000000000069": "Payment declined: expired card",
+}
+
+
+def charge(reference: str, number: str = ORDINARY) -> Charge:
+    return Charge(reference, 15000, "USD", Card("CREDIT_CARD", number, 12, 2030, "123"))
+
+
+async def outcomes(count: int, number: str = ORDINARY, **behaviour: float | str) -> list[Outcome]:
+    provider = MockProvider(replace(BEHAVIOUR, **behaviour), ManualClock())
+    return [await provider.charge(charge(f"pay_{one}", number)) for one in range(count)]
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+@pytest.mark.parametrize(("number", "message"), FORCED.items())
+async def test_a_test_card_forces_its_outcome(number: str, message: str, rate: float) -> None:
+    """Each documented test card always does the same, whatever the success rate."""
+    assert mock_cards.TEST_CARDS.keys() == FORCED.keys()
+    for outcome in await outcomes(20, number, success_rate=rate):
+        said = outcome.code.message if isinstance(outcome, Declined) else ""
+        assert said == message
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5, 0.9, 1.0])
+async def test_successes_follow_the_rate(rate: float) -> None:
+    """Over many references the share of successes is near the rate, and exact at 0 and 1."""
+    count = 4000
+    successes = sum(isinstance(one, Succeeded) for one in await outcomes(count, success_rate=rate))
+    assert successes / count == pytest.approx(rate, abs=0.02 if 0 < rate < 1 else 0)
+
+
+async def test_every_decline_happens() -> None:
+    """Declines by chance have all three codes."""
+    codes = {one.code for one in await outcomes(100, success_rate=0.0)}
+    assert codes == set(DeclineCode)
+
+
+async def test_the_same_reference_has_the_same_answer() -> None:
+    """With one seed, one reference has one answer, also after a restart; other seeds differ."""
+    first = await outcomes(200, success_rate=0.5)
+    assert await outcomes(200, success_rate=0.5) == first
+    assert await outcomes(200, success_rate=0.5, seed="other") != first
+
+
+async def test_without_a_seed_each_start_is_another(clock: ManualClock) -> None:
+    """With no seed one provider repeats itself, and two differ."""
+    one, other = (MockProvider(replace(BEHAVIOUR, seed=""), clock) for _ in range(2))
+    question = charge("pay_1", "4242424242424242")
+    assert await one.charge(question) == await one.charge(question)
+    assert await one.charge(question) != await other.charge(question)
+
+
+async def test_transactions_have_names_of_their_own() -> None:
+    """Each success has a different name: `txn_` and 26 letters and digits."""
+    names = [one.transaction_id for one in await outcomes(500, success_rate=1.0)]
+    assert len(set(names)) == 500
+    assert all(name.startswith("txn_") and len(name) == 30 for name in names)
+
+
+async def test_a_refund_succeeds_and_repeats_itself(clock: ManualClock) -> None:
+    """A refund succeeds at any rate, and has the same name when it is asked again."""
+    provider = MockProvider(replace(BEHAVIOUR, success_rate=0.0), clock)
+    order = Return("ref_1", "txn_1", 15000, "USD")
+    first = await provider.refund(order)
+    assert isinstance(first, Succeeded)
+    assert await provider.refund(order) == first
+
+
+@pytest.mark.parametrize(("least", "most"), [(0.5, 1.5), (0.0, 0.0), (2.0, 2.0)])
+async def test_the_delay_is_within_its_bounds(least: float, most: float) -> None:
+    """Each answer takes between the least and the most, and answers spread over all of it."""
+    behaviour = replace(BEHAVIOUR, delay_min_s=least, delay_max_s=most)
+    delays = []
+    for one in range(200):
+        clock = ManualClock()
+        await MockProvider(behaviour, clock).charge(charge(f"pay_{one}"))
+        delays.append((clock.now() - START).total_seconds())
+    assert least <= min(delays) <= max(delays) <= most
+    assert max(delays) - min(delays) >= 0.9 * (most - least)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
