@@ -7,6 +7,7 @@ import os
 import shutil
 
 import pytest
+import structlog
 from support import mariadb
 
 PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "PAYMENT_")
@@ -14,6 +15,9 @@ SERVER = pytest.StashKey[mariadb.PrivateMariaDb]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # The usual tracebacks show all variables, which takes seconds and would show cards.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     for name in [name for name in os.environ if name.startswith(PREFIXES)]:
         del os.environ[name]
     # The process that the user started runs the server; workers get its address.

@@ -91,7 +91,7 @@ async def test_nowhere(
     assert logged.count("ProcessPayment") == len(said)
     assert "provider_gave_no_answer" in logged
     assert "RuntimeError" in logged
-    assert tables.count("1486") == len(ANSWERS)
+    assert len(re.findall(r"\b1486\b", tables)) == len(ANSWERS)
     assert tables.count("key success") == 1
     found = {name: SECRET.findall(text) for name, text in said.items()}
     found |= {"tables": SECRET.findall(tables), "logs": SECRET.findall(logged)}

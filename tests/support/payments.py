@@ -221,7 +221,7 @@ async def dump(database: Database) -> str:
 def log_lines() -> Iterator[io.StringIO]:
     """All that a program would log, down to debug, and as it would log it."""
     root, written = logging.getLogger(), io.StringIO()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     logs.configure("payment_svc", "debug")
     # The loggers of modules are shared with other tests: they must not keep this.
     structlog.configure(cache_logger_on_first_use=False)
@@ -229,6 +229,6 @@ def log_lines() -> Iterator[io.StringIO]:
     try:
         yield written
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**before)
         root.handlers[:] = handlers
         root.setLevel(level)
