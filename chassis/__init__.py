@@ -1,4 +1,4 @@
 """What any of the programs needs: servers, channels, databases, settings, errors, clocks.
 
-It knows gRPC, SQL and clocks. It does not know bookings, payments or seats.
+It knows gRPC, SQL, clocks, money and cards. It does not know bookings, payments or seats.
 """

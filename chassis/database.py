@@ -18,11 +18,11 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 from sqlalchemy import event, make_url, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from chassis.errors import DependencyUnavailable, Overloaded
+from chassis.errors import CommitUnknown, DependencyUnavailable, Overloaded
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,8 @@ BACKOFF_MAX_S = 0.5
 POOL_SIZE = 10
 POOL_WAIT_S = 5.0
 SQLITE_BUSY_TIMEOUT_MS = 5000
+LOOK_UP_EVERY_S = 1.0
+UNAVAILABLE = "the database is not available"
 
 MYSQL_RUN_AGAIN = {1020, 1205, 1213}
 MYSQL_LOST = {1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
@@ -49,7 +51,7 @@ class Database:
         """Prepare for a database by its SQLAlchemy URL; connects when first used."""
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        if self.is_sqlite and parsed.database and parsed.database != ":memory:":
+        if self.is_sqlite and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.reader = self._engine(url, "AUTOCOMMIT", POOL_SIZE)
         # Of its own, so that a busy pool is not taken for a dead database.
@@ -82,15 +84,37 @@ class Database:
         """
         return await self._again_if_asked(lambda: self._read_once(unit))
 
-    async def write(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    async def write(
+        self,
+        unit: Callable[[AsyncConnection], Awaitable[Result]],
+        landed: Callable[[AsyncConnection], Awaitable[Result | None]] | None = None,
+    ) -> Result:
         """Run a unit as one transaction, again and whole if the database asks for that.
 
+        When the connection is lost at COMMIT, `landed` is asked, for as long as it takes, what
+        came of the unit; none means that it was not stored.
+
         Raises:
-            DependencyUnavailable: the database cannot be reached, or it is not known
-                whether the commit went through.
+            DependencyUnavailable: the database cannot be reached.
+            CommitUnknown: it is not known whether the commit went through, or `landed` says no.
             Overloaded: no connection came free in time. Nothing was done.
         """
-        return await self._again_if_asked(lambda: self._write_once(unit))
+        try:
+            return await self._again_if_asked(lambda: self._write_once(unit))
+        except CommitUnknown:
+            found = await self._look_up(landed) if landed is not None else None
+            if found is None:
+                raise
+            return found
+
+    async def _look_up(
+        self, landed: Callable[[AsyncConnection], Awaitable[Result | None]]
+    ) -> Result | None:
+        while True:
+            # Not at once: the server may still be busy with the commit.
+            await asyncio.sleep(LOOK_UP_EVERY_S)
+            with suppress(DependencyUnavailable, Overloaded):
+                return await self.read(landed)
 
     async def _again_if_asked(self, once: Callable[[], Awaitable[Result]]) -> Result:
         for attempt in range(ATTEMPTS_MAX):
@@ -101,11 +125,10 @@ class Database:
                 raise Overloaded(message) from None
             except DBAPIError as error:
                 if not _run_again(error):
-                    raise
+                    raise _unavailable(error) or error from None
                 log.debug("unit_runs_again", attempt=attempt, cause=str(error.orig))
             await asyncio.sleep(random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2**attempt)))
-        message = "the database is not available"
-        raise DependencyUnavailable(message)
+        raise DependencyUnavailable(UNAVAILABLE)
 
     async def _read_once(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         async with self.reader.connect() as connection:
@@ -137,8 +160,7 @@ class Database:
             if error.connection_invalidated or _code(error) in MYSQL_LOST:
                 log.warning("commit_outcome_unknown", cause=str(error.orig))
                 await connection.invalidate()
-                message = "the database was lost while storing this; repeat with the same key"
-                raise DependencyUnavailable(message) from None
+                raise CommitUnknown from None
             await _roll_back(connection)
             raise
         except BaseException:
@@ -146,16 +168,21 @@ class Database:
             raise
 
     def _engine(self, url: str, isolation_level: Any, pool_size: int) -> AsyncEngine:
-        options: dict[str, Any] = (
-            {} if isolation_level is None else {"isolation_level": isolation_level}
-        )
+        options: dict[str, Any] = {}
+        if isolation_level is not None:
+            options["isolation_level"] = isolation_level
+        if isolation_level == "AUTOCOMMIT":
+            # There is nothing to roll back: one round trip less.
+            options["skip_autocommit_rollback"] = True
         engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=POOL_WAIT_S if not self.is_sqlite else SQLITE_BUSY_TIMEOUT_MS / 1000,
+            pool_timeout=POOL_WAIT_S,
             # Every unit ends itself; a reset would be one round trip more.
             pool_reset_on_return=None,
+            # A statement that failed is logged; what it was to store is not.
+            hide_parameters=True,
             **options,
         )
         if self.is_sqlite:
@@ -178,11 +205,23 @@ class DatabaseTransactions(Generic[Repository]):
 
     async def read(self, unit: Callable[[Repository], Awaitable[Result]]) -> Result:
         """Run a unit that changes nothing."""
-        return await self._database.read(lambda connection: unit(self._repository(connection)))
+        return await self._database.read(self._on_connection(unit))
 
-    async def write(self, unit: Callable[[Repository], Awaitable[Result]]) -> Result:
+    async def write(
+        self,
+        unit: Callable[[Repository], Awaitable[Result]],
+        landed: Callable[[Repository], Awaitable[Result | None]] | None = None,
+    ) -> Result:
         """Run a unit as one transaction."""
-        return await self._database.write(lambda connection: unit(self._repository(connection)))
+        return await self._database.write(
+            self._on_connection(unit),
+            None if landed is None else self._on_connection(landed),
+        )
+
+    def _on_connection(
+        self, unit: Callable[[Repository], Awaitable[Result]]
+    ) -> Callable[[AsyncConnection], Awaitable[Result]]:
+        return lambda connection: unit(self._repository(connection))
 
 
 def is_duplicate(error: IntegrityError) -> bool:
@@ -203,6 +242,14 @@ def _run_again(error: DBAPIError) -> bool:
     if "database is locked" in str(error.orig):
         return True
     return error.connection_invalidated or _code(error) in MYSQL_RUN_AGAIN | MYSQL_LOST
+
+
+def _unavailable(error: DBAPIError) -> DependencyUnavailable | None:
+    """Read-only, out of connections, out of disk: the server's trouble and not the unit's."""
+    if not isinstance(error, OperationalError):
+        return None
+    log.error("database_unavailable", cause=str(error.orig))
+    return DependencyUnavailable(UNAVAILABLE)
 
 
 async def _roll_back(connection: AsyncConnection) -> None:

@@ -4,7 +4,7 @@
     ├── InvalidField                     the request breaks a rule of the contract
     ├── TokenMissing, TokenInvalid, TokenExpired, ScopeMissing
     ├── IdempotencyKeyRequired, …Invalid, …InUse, …Reused
-    ├── Overloaded, DependencyUnavailable, DeadlineTooShort, Internal
+    ├── Overloaded, DependencyUnavailable, CommitUnknown, DeadlineTooShort, Internal
     └── each service's domain/errors.py
 
 An error says what kind it is, why (a value of `holdfast.errors.v1.Reason`), and what a
@@ -12,9 +12,18 @@ program needs to know about it. It knows nothing of gRPC: `chassis.status` turns
 a status, in one place. Its message is public: it goes to the caller as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+Row = TypeVar("Row", bound=tuple[str, ...])
+
+# An error travels in the trailing metadata, which gRPC begins to refuse at 8 KiB, and its text
+# goes there twice.
+MESSAGE_LENGTH_MAX = 300
+NAMES_BYTES_MAX = 2000
+VIOLATIONS_BYTES_MAX = 3000
+VIOLATIONS_SHOWN = 3
 
 
 class Kind(Enum):
@@ -45,7 +54,7 @@ class DomainError(Exception):
     def __init__(self, message: str, metadata: Mapping[str, object] | None = None) -> None:
         """Refuse with a public message and facts for programs, keyed in lowerCamelCase."""
         super().__init__(message)
-        self.message = message
+        self.message = message[:MESSAGE_LENGTH_MAX]
         self.metadata = {key: str(value) for key, value in (metadata or {}).items()}
 
 
@@ -56,9 +65,14 @@ class InvalidField(DomainError):
     reason = "INVALID_FIELD"
 
     def __init__(self, *violations: tuple[str, str]) -> None:
-        """Name every bad field, as (path in the request, what is wrong with it)."""
-        super().__init__("; ".join(f"{field}: {what}" for field, what in violations))
-        self.violations = violations
+        """Name the bad fields, as (path in the request, what is wrong with it).
+
+        All of them, or as many as fit an answer.
+        """
+        self.violations = tuple(_within(violations, VIOLATIONS_BYTES_MAX))
+        shown = [f"{field}: {what}" for field, what in violations[:VIOLATIONS_SHOWN]]
+        more = len(violations) - len(shown)
+        super().__init__("; ".join([*shown, f"and {more} more"] if more else shown))
 
 
 class TokenMissing(DomainError):
@@ -174,6 +188,14 @@ class DeadlineTooShort(DomainError):
         super().__init__("the deadline of the call is over or too short; ask again with more time")
 
 
+class CommitUnknown(DependencyUnavailable):
+    """The database was lost at COMMIT: what was to be stored may be stored or not."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("the database was lost while storing this; repeat with the same key")
+
+
 class Internal(DomainError):
     """A fault of the server. The details are in the log, under the request id."""
 
@@ -183,3 +205,17 @@ class Internal(DomainError):
     def __init__(self, request_id: str) -> None:
         """Give the caller what the operator needs to find it."""
         super().__init__("internal error", {"requestId": request_id})
+
+
+def joined(names: Iterable[object]) -> str:
+    """Names separated by commas, whole ones only: all of them, or as many as fit an answer."""
+    return ",".join(name for (name,) in _within(((str(one),) for one in names), NAMES_BYTES_MAX))
+
+
+def _within(rows: Iterable[Row], bytes_max: int) -> Iterator[Row]:
+    total = 0
+    for row in rows:
+        total += sum(len(text.encode()) + 1 for text in row)
+        if total > bytes_max:
+            return
+        yield row

@@ -17,7 +17,14 @@ from sqlalchemy.exc import DBAPIError
 from chassis import logs, migrations, tokens
 from chassis.database import Database
 from chassis.server import AddressTaken, Hosted, running
-from chassis.settings import AuthSettings, ServiceSettings, SettingsError, describe, load
+from chassis.settings import (
+    AuthSettings,
+    ServiceSettings,
+    SettingsError,
+    describe,
+    load,
+    load_together,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -40,26 +47,15 @@ class Program:
 def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     """Run a program; the exit code is 0, 1 for a failure, 2 for wrong settings or arguments."""
     command = _parser(program).parse_args(arguments).command
-    try:
-        settings = load(program.settings)
-        auth = load(AuthSettings)
-        verifier = None if command == "migrate" else tokens.verifier(auth)
-    except SettingsError as error:
-        sys.stderr.write(f"{program.name}: the settings are not right:\n{_indent(str(error))}\n")
-        return EXIT_USAGE
-    logs.configure(program.name, settings.log_level)
     # Files of SQLite are for the user who runs this, and for nobody else.
     os.umask(0o077)
-    work = (
-        _migrate(program, settings)
-        if verifier is None
-        else _serve(program, settings, auth, verifier)
-    )
     try:
+        work = _migrate(program) if command == "migrate" else _serve(program)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)
     except SettingsError as error:
-        sys.stderr.write(f"{program.name}: the settings are not right:\n{_indent(str(error))}\n")
+        mistakes = "\n".join(f"  {line}" for line in str(error).splitlines())
+        sys.stderr.write(f"{program.name}: the settings are not right:\n{mistakes}\n")
         return EXIT_USAGE
     except (AddressTaken, migrations.SchemaError) as error:
         sys.stderr.write(f"{program.name}: {error}\n")
@@ -71,7 +67,9 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _migrate(program: Program, settings: ServiceSettings) -> None:
+async def _migrate(program: Program) -> None:
+    settings = load(program.settings)
+    logs.configure(program.name, settings.log_level)
     database = Database(settings.database_url)
     try:
         await migrations.migrate(database, program.migrations)
@@ -80,9 +78,13 @@ async def _migrate(program: Program, settings: ServiceSettings) -> None:
     log.info("migrated")
 
 
-async def _serve(
-    program: Program, settings: ServiceSettings, auth: AuthSettings, verifier: tokens.Verifier
-) -> None:
+async def _serve(program: Program) -> None:
+    settings, auth, verifier = load_together(
+        lambda: load(program.settings),
+        lambda: load(AuthSettings),
+        lambda: tokens.verifier(load(AuthSettings)),
+    )
+    logs.configure(program.name, settings.log_level)
     stop = _on_signals()
     database = Database(settings.database_url)
     async with AsyncExitStack() as stack:
@@ -131,7 +133,3 @@ def _parser(program: Program) -> argparse.ArgumentParser:
         help="serve (the default), or bring the database to the newest schema",
     )
     return parser
-
-
-def _indent(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -1,10 +1,13 @@
 """Settings from the environment: one class a program, all mistakes reported together."""
 
 import re
-from typing import Annotated, TypeVar, get_args
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 LISTEN = re.compile(r"(?P<host>.+):(?P<port>\d{1,5})")
 PORT_MAX = 65535
@@ -26,12 +29,22 @@ def _database_url(value: str) -> str:
     if not value.startswith(("sqlite+aiosqlite:///", "mysql+aiomysql://")):
         message = "must begin with sqlite+aiosqlite:/// or mysql+aiomysql://"
         raise ValueError(message)
+    try:
+        database = make_url(value).database
+    except (ArgumentError, ValueError):
+        database = None
+    if not database or database == ":memory:":
+        message = "must name a database, as in mysql+aiomysql://user:password@host:3306/name"
+        raise ValueError(message)
     return value
 
 
 Address = Annotated[str, AfterValidator(_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 Loaded = TypeVar("Loaded", bound=BaseSettings)
+First = TypeVar("First")
+Second = TypeVar("Second")
+Third = TypeVar("Third")
 
 
 class AuthSettings(BaseSettings):
@@ -89,6 +102,28 @@ def load(settings: type[Loaded]) -> Loaded:
         raise SettingsError("\n".join(lines)) from None
 
 
+def load_together(
+    first: Callable[[], First], second: Callable[[], Second], third: Callable[[], Third]
+) -> tuple[First, Second, Third]:
+    """Load three things, and report the mistakes of all of them, each once.
+
+    Raises:
+        SettingsError: one or more could not be loaded.
+    """
+    mistakes: dict[str, None] = {}
+
+    def attempt(load_one: Callable[[], Any]) -> Any:
+        try:
+            return load_one()
+        except SettingsError as error:
+            mistakes.update(dict.fromkeys(str(error).splitlines()))
+
+    loaded = (attempt(first), attempt(second), attempt(third))
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return loaded
+
+
 def describe(settings: type[BaseSettings]) -> list[tuple[str, str, str]]:
     """(variable, default, meaning) of every setting of a class, for help texts."""
     return [
@@ -116,7 +151,9 @@ def _mistake(settings: type[BaseSettings], mistake: dict[str, object]) -> str:
     field = settings.model_fields[name]
     if mistake["type"] == "missing":
         return f"{_variable(settings, name)}: not set. {field.description or ''}".rstrip()
-    shown = "" if is_secret(field.annotation) else f" (it is {mistake['input']!r})"
+    # A URL may hold a password.
+    hidden = is_secret(field.annotation) or name.endswith("_url")
+    shown = "" if hidden else f" (it is {mistake['input']!r})"
     return f"{_variable(settings, name)}: {message}{shown}"
 
 

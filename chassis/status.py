@@ -1,5 +1,6 @@
 """The one place that turns errors into gRPC statuses (AIP-193), and reads them back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +45,20 @@ def to_status(error: DomainError) -> status_pb2.Status:
 def from_rpc_error(error: Any) -> ErrorInfo:
     """What an error of a call says, of `grpc` or `grpc.aio`; no reason if it is not one of ours."""
     info = error_details_pb2.ErrorInfo()
-    status = rpc_status.from_call(error)
-    for detail in status.details if status is not None else ():
+    for detail in _details(error):
         if detail.Is(info.DESCRIPTOR):
             detail.Unpack(info)
     reason = info.reason if info.domain == DOMAIN else ""
     return ErrorInfo(error.code(), reason, dict(info.metadata), error.details() or "")
+
+
+def _details(error: Any) -> Sequence[any_pb2.Any]:
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:
+        # gRPC itself refused the answer, and what is left of ours does not fit its code.
+        return ()
+    return status.details if status is not None else ()
 
 
 def _pack(

@@ -287,7 +287,11 @@ def _jwk_from_pem(pem: bytes) -> PyJWK:
             key: Any = handler.prepare_key(pem)
         except (jwt.PyJWTError, TypeError, ValueError):
             continue
-        return PyJWK({**handler.to_jwk(key, as_dict=True), "alg": algorithm})
+        jwk = handler.to_jwk(key, as_dict=True)
+        if "d" in jwk:
+            message = "holds a private key; a service needs the public one only"
+            raise ValueError(message)
+        return PyJWK({**jwk, "alg": algorithm})
     message = "holds no public key of RS256, ES256 or EdDSA"
     raise ValueError(message)
 

@@ -23,12 +23,17 @@ class Transactions(Protocol[Repository_co]):
             DependencyUnavailable: the database cannot be reached.
         """
 
-    async def write(self, unit: Callable[[Repository_co], Awaitable[Result]]) -> Result:
+    async def write(
+        self,
+        unit: Callable[[Repository_co], Awaitable[Result]],
+        landed: Callable[[Repository_co], Awaitable[Result | None]] | None = None,
+    ) -> Result:
         """Run a unit as one transaction: all of it is committed when this returns.
 
-        An error of the unit rolls everything back.
+        An error of the unit rolls everything back. When the connection is lost at COMMIT,
+        `landed` is asked what came of the unit; none means that it was not stored.
 
         Raises:
-            DependencyUnavailable: the database cannot be reached, or it is not known
-                whether the commit went through.
+            DependencyUnavailable: the database cannot be reached.
+            CommitUnknown: it is not known whether the commit went through, or `landed` says no.
         """

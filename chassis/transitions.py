@@ -15,10 +15,6 @@ class Transition(Generic[State]):
     sources: frozenset[State]
     target: State
 
-    def allowed_from(self, state: State) -> bool:
-        """Whether the move can be made from this state."""
-        return state in self.sources
-
     def apply(self, state: State) -> State:
         """Make the move.
 

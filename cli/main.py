@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from chassis.settings import SettingsError, load
+from chassis.tokens import USER_ID_LENGTH_MAX
 from cli import calls, demo_event, guide, signing, stack
 from cli.demo import STEPS, Demo
 from cli.failure import Failure
@@ -20,6 +21,7 @@ from cli.signing import Signing
 
 DAY_S = 86_400
 USER = "demo"
+SCOPES = {"admin", "bookings", "inventory", "payments"}
 
 commands = typer.Typer(
     help="Holdfast: bookings that are paid for exactly once, whatever fails in between.",
@@ -66,6 +68,15 @@ def token(
 
     It is signed with AUTH_JWT_SECRET or, without that, with the secret of 'holdfast up'.
     """
+    if not 1 <= len(user) <= USER_ID_LENGTH_MAX or user != user.strip():
+        message = f"--user must be 1 to {USER_ID_LENGTH_MAX} characters, with no space at an end"
+        raise Failure(message)
+    unknown = set(scope.split()) - SCOPES
+    if unknown:
+        message = (
+            f"no such scope: {' '.join(sorted(unknown))}. There are: {' '.join(sorted(SCOPES))}"
+        )
+        raise Failure(message)
     typer.echo(signing.find().minter.mint(user, scope, lifetime))
 
 

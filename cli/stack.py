@@ -18,6 +18,7 @@ from cli.programs import BOOKING, INVENTORY, PAYMENT, PROGRAMS, Addresses, Progr
 START_TIMEOUT_S = 60.0
 LOOK_EVERY_S = 0.1
 LOG_LINES_SHOWN = 15
+PORTS_NEAR_THE_END = 65_000
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,8 @@ def _require_free(program: Program, listen: str) -> None:
             probe.bind((host, int(port)))
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        example = f"{program.listen_variable}=127.0.0.1:{int(port) % 60000 + 100}"
+        another = int(port) + (100 if int(port) < PORTS_NEAR_THE_END else -100)
+        example = f"{program.listen_variable}=127.0.0.1:{another}"
         message = (
             f"{program.name} cannot listen on {listen}: {why}. Stop what uses it (another"
             f" 'holdfast up'?), or choose another address, for example: {example}"

@@ -43,9 +43,10 @@ class InventoryServicer(rpc.InventoryServiceServicer):
         """See the contract."""
         key = read_key(context.invocation_metadata(), request.idempotency_key)
         user_id = call_context.caller().user_id
-        return translate.event(
-            await self._events.create(user_id, key, translate.new_event(request))
-        )
+        created = await self._events.create(user_id, key, translate.new_event(request))
+        if created.replayed:
+            call_context.mark_replayed()
+        return translate.event(created.event)
 
     async def ListSeats(self, request: pb.ListSeatsRequest, context: Any) -> pb.ListSeatsResponse:
         """See the contract."""
@@ -59,7 +60,9 @@ class InventoryServicer(rpc.InventoryServiceServicer):
         key = read_key(context.invocation_metadata(), request.idempotency_key)
         user_id = call_context.caller().user_id
         held = await self._reservations.reserve(translate.seat_request(request, user_id, key))
-        return pb.ReserveSeatsResponse(reservations=self._messages(held))
+        if held.replayed:
+            call_context.mark_replayed()
+        return pb.ReserveSeatsResponse(reservations=self._messages(held.reservations))
 
     async def GetReservations(
         self, request: pb.GetReservationsRequest, context: Any

@@ -32,7 +32,7 @@ class PaymentSettings(ServiceSettings):
     )
     mock_seed: str = Field(
         default="",
-        description="with the same seed the mock provider decides the same; empty: by chance",
+        description="another seed lets the mock provider decide otherwise about one payment id",
     )
 
     @model_validator(mode="after")

@@ -29,8 +29,7 @@ class PaymentServicer(rpc.PaymentServiceServicer):
     async def ProcessPayment(self, request: pb.ProcessPaymentRequest, context: Any) -> pb.Payment:
         """See the contract."""
         key = read_key(context.invocation_metadata(), request.idempotency_key)
-        caller = call_context.caller().user_id
-        processed = await self._process(translate.new_payment(request, caller, key))
+        processed = await self._process(translate.new_payment(request, key))
         if processed.replayed:
             call_context.mark_replayed()
         return translate.payment(processed.payment)
@@ -51,8 +50,7 @@ class PaymentServicer(rpc.PaymentServiceServicer):
     async def RefundPayment(self, request: pb.RefundPaymentRequest, context: Any) -> pb.Refund:
         """See the contract."""
         key = read_key(context.invocation_metadata(), request.idempotency_key)
-        caller = call_context.caller().user_id
-        refunded = await self._refund(translate.new_refund(request, caller, key))
+        refunded = await self._refund(translate.new_refund(request, key))
         if refunded.replayed:
             call_context.mark_replayed()
         return translate.refund(refunded.refund)

@@ -10,11 +10,10 @@ from payment_svc.usecases.read_payments import PaymentPage
 from payment_svc.usecases.refund_payment import NewRefund
 
 
-def new_payment(request: pb.ProcessPaymentRequest, caller: str, key: str) -> NewPayment:
+def new_payment(request: pb.ProcessPaymentRequest, key: str) -> NewPayment:
     """The payment to take."""
     method = request.payment_method
     return NewPayment(
-        caller=caller,
         key=key,
         amount=request.amount.value,
         currency=request.currency,
@@ -30,10 +29,10 @@ def new_payment(request: pb.ProcessPaymentRequest, caller: str, key: str) -> New
     )
 
 
-def new_refund(request: pb.RefundPaymentRequest, caller: str, key: str) -> NewRefund:
+def new_refund(request: pb.RefundPaymentRequest, key: str) -> NewRefund:
     """The refund to make."""
     amount = request.amount.value if request.HasField("amount") else None
-    return NewRefund(caller, key, request.payment_id, amount, request.reason)
+    return NewRefund(key, request.payment_id, amount, request.reason)
 
 
 def payment(value: Payment) -> pb.Payment:

@@ -34,7 +34,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     server = config.stash.get(SERVER, None)
     if server is not None:
         server.stop()
-        del os.environ[mariadb.VARIABLE]
+        os.environ.pop(mariadb.VARIABLE, None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

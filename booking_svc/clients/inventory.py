@@ -47,7 +47,7 @@ class InventoryClient:
         ttl.FromMilliseconds(int(ttl_s * 1000))
         request = pb.ExtendReservationsRequest(reservation_ids=reservation_ids, ttl=ttl)
         call = self._outgoing.call(self._stub.ExtendReservations, request, timeout_s=TIMEOUT_S)
-        return _without_value(await outcome_of(call, REFUSALS))
+        return _without_value(await outcome_of(call, REFUSALS | {"INVALID_FIELD"}))
 
     async def confirm(
         self, reservation_ids: Sequence[int], booking_reference: str

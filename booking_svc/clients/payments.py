@@ -47,8 +47,7 @@ class PaymentClient:
         )
         outcome = await outcome_of(call, frozenset({"PAYMENT_NOT_REFUNDABLE"}))
         if isinstance(outcome, Done):
-            refunded = outcome.value.status == pb.Refund.REFUNDED
-            return Done(None) if refunded else _not_yet("refund", outcome.value.status)
+            return _given_back(outcome.value)
         # Whoever gave it back before: that nothing stays taken is all that was asked.
         if isinstance(outcome, Refused) and outcome.metadata.get("status") in HOLDS_NOTHING:
             return Done(None)
@@ -63,6 +62,14 @@ def _charged(payment: pb.Payment) -> Done[str] | Refused | Unknown:
         facts = {"paymentId": payment.payment_id, "errorCode": code}
         return Refused("PAYMENT_FAILED", payment.error_message, facts)
     return _not_yet("payment", payment.status)
+
+
+def _given_back(refund: pb.Refund) -> Done[None] | Refused | Unknown:
+    if refund.status == pb.Refund.REFUNDED:
+        return Done(None)
+    if refund.status == pb.Refund.FAILED:
+        return Refused("PAYMENT_NOT_REFUNDABLE", "the provider refused the refund")
+    return _not_yet("refund", refund.status)
 
 
 def _not_yet(what: str, status: int) -> Unknown:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
-from chassis.errors import DomainError, Kind
+from chassis.errors import DomainError, Kind, joined
 
 
 class BookingNotFound(DomainError):
@@ -38,7 +38,7 @@ class _ReservationError(DomainError):
 
     def __init__(self, reservation_ids: Iterable[int | str]) -> None:
         """Name the reservations."""
-        names = ",".join(map(str, reservation_ids))
+        names = joined(reservation_ids)
         super().__init__(f"{self.text}: {names}", {"reservationIds": names})
 
 
@@ -55,7 +55,7 @@ class ReservationExpired(_ReservationError):
 
     kind = Kind.FAILED_PRECONDITION
     reason = "RESERVATION_EXPIRED"
-    text = "the reservation has expired; reserve the seat again"
+    text = "the reservation has expired, or ends too soon; reserve the seat again"
 
 
 class ReservationNotActive(_ReservationError):

@@ -106,7 +106,13 @@ class SqlBookings:
                 sagas.c.definition == saga.definition,
                 sagas.c.attempt == saga.attempt,
             )
-            .values(step=saga.step, direction=saga.direction, state=saga.state, tries=saga.tries)
+            .values(
+                step=saga.step,
+                direction=saga.direction,
+                state=saga.state,
+                tries=saga.tries,
+                refusals=saga.refusals,
+            )
         )
         return saved.rowcount == 1
 

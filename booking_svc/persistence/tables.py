@@ -58,6 +58,7 @@ sagas = Table(
     Column("direction", text(16), nullable=False),
     Column("state", text(16), nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("refusals", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Index("ix_sagas_state", "state"),
 )

@@ -37,6 +37,8 @@ class Saga:
     state: State = State.RUNNING
     # How often the present action came to nothing.
     tries: int = 0
+    # How often it was refused: each time it is asked for anew, under another key.
+    refusals: int = 0
     # The fence: a write with an attempt that is over changes nothing.
     attempt: int = 1
 
@@ -63,7 +65,8 @@ def advance(saga: Saga, outcome: Outcome) -> Saga:
     may_turn = saga.direction is Direction.FORWARD and step.kind is not Kind.RETRIABLE
     if isinstance(outcome, Refused) and may_turn:
         return _to_next(replace(saga, direction=Direction.BACKWARD))
-    return replace(saga, tries=saga.tries + 1)
+    refused = isinstance(outcome, Refused)
+    return replace(saga, tries=saga.tries + 1, refusals=saga.refusals + refused)
 
 
 def _to_next(saga: Saga) -> Saga:
@@ -72,8 +75,9 @@ def _to_next(saga: Saga) -> Saga:
     ahead = steps[position + 1 :] if forward else steps[:position][::-1]
     following = _with(saga.direction, ahead)
     if following:
-        return replace(saga, step=following[0].name, tries=0)
-    return replace(saga, state=State.SUCCEEDED if forward else State.UNDONE, tries=0)
+        return replace(saga, step=following[0].name, tries=0, refusals=0)
+    end = State.SUCCEEDED if forward else State.UNDONE
+    return replace(saga, state=end, tries=0, refusals=0)
 
 
 def _with(direction: Direction, steps: Sequence[Step]) -> list[Step]:

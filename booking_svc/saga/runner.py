@@ -1,6 +1,7 @@
 """The runner: call → commit → call → commit. No transaction is open while it waits for a call."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
@@ -13,7 +14,6 @@ from booking_svc.saga.lessons import learn
 from booking_svc.saga.machine import Outcome, Saga
 from chassis.cards import Card
 from chassis.clock import Clock
-from chassis.errors import DependencyUnavailable, Overloaded
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,19 @@ BACKOFF_MAX_S = 10.0
 # 0.2 s doubled this often is past the maximum; a larger exponent would only overflow.
 BACKOFF_DOUBLINGS_MAX = 10
 
-Action = Callable[[Booking, Card | None], Awaitable[Outcome]]
+
+@dataclass(frozen=True)
+class Errand:
+    """What an action is given."""
+
+    booking: Booking
+    # In memory only: none after a restart.
+    card: Card | None
+    # How often this action was refused before.
+    refusals: int = 0
+
+
+Action = Callable[[Errand], Awaitable[Outcome]]
 
 
 class LeaseLost(Exception):
@@ -37,8 +49,7 @@ class Journal(Protocol):
         """Store both in one transaction; repeating it is harmless. Returns the booking as stored.
 
         Raises:
-            LeaseLost: the saga's attempt is over.
-            DependencyUnavailable, Overloaded: it is not known whether it is stored.
+            LeaseLost: the saga's attempt is over. After anything else it is tried again.
         """
 
 
@@ -61,7 +72,7 @@ class Runner:
             LeaseLost: another process has taken it over.
         """
         while (action := machine.action(saga)) is not None:
-            outcome = await self._do(action, booking, card)
+            outcome = await self._do(action, Errand(booking, card, saga.refusals))
             saga = machine.advance(saga, outcome)
             booking = learn(booking, action, outcome, saga, self._clock.now())
             log.info(
@@ -77,14 +88,13 @@ class Runner:
                 await self._back_off(saga.tries)
         return booking
 
-    async def _do(self, action: str, booking: Booking, card: Card | None) -> Outcome:
+    async def _do(self, action: str, errand: Errand) -> Outcome:
         try:
-            return await self._actions[action](booking, card)
+            return await self._actions[action](errand)
         except Exception as error:
             # Whatever went wrong here, the other side may have done it.
-            log.exception(
-                "action_failed", action=action, booking_reference=booking.booking_reference
-            )
+            reference = errand.booking.booking_reference
+            log.exception("action_failed", action=action, booking_reference=reference)
             return Unknown(type(error).__name__)
 
     async def _record(self, saga: Saga, booking: Booking) -> Booking:
@@ -93,7 +103,11 @@ class Runner:
         while True:
             try:
                 return await self._journal.record(saga, booking)
-            except (DependencyUnavailable, Overloaded):
+            except LeaseLost:
+                raise
+            except Exception:
+                reference = booking.booking_reference
+                log.exception("saga_not_recorded", booking_reference=reference, tries=tries)
                 tries += 1
                 await self._back_off(tries)
 

@@ -44,7 +44,14 @@ class CancelBooking:
             await bookings.add_saga(saga)
             return booking, saga
 
-        booking, saga = await self._transactions.write(unit)
+        async def landed(bookings: Bookings) -> tuple[Booking, Saga | None] | None:
+            booking = await bookings.booking(booking_id)
+            if booking is None or booking.status is not BookingStatus.CANCELLING:
+                return None
+            # Stored by this call, or by another at the same moment: to run it twice is harmless.
+            return booking, machine.begin(CANCEL_BOOKING, booking_id)
+
+        booking, saga = await self._transactions.write(unit, landed)
         if saga is not None:
             self._sagas.start(saga, booking)
         return booking

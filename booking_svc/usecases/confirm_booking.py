@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from booking_svc.domain.booking import Booking, new_booking
-from booking_svc.domain.errors import BookingNotFound, ReservationNotActive
+from booking_svc.domain.errors import BookingNotFound, ReservationExpired, ReservationNotActive
+from booking_svc.domain.outcome import Refused
 from booking_svc.domain.reservation import Reservation, require_bookable
 from booking_svc.ports import Bookings, Encode, Inventory
 from booking_svc.saga import machine
@@ -113,29 +114,37 @@ class ConfirmBooking:
         if sum(one.price_minor for one in held) >= 10**DIGITS_MAX:
             raise InvalidField(("reservation_ids", "cost more together than one payment can take"))
         if min(one.expires_at for one in held) < now + timedelta(seconds=self._hold_s):
-            require_done(await self._inventory.extend(request.reservation_ids, self._hold_s))
+            extended = await self._inventory.extend(request.reservation_ids, self._hold_s)
+            if isinstance(extended, Refused) and extended.reason == InvalidField.reason:
+                # The inventory holds them no longer than this.
+                raise ReservationExpired(request.reservation_ids)
+            require_done(extended)
         return held
 
     async def _begin(self, request: BookingRequest, held: Sequence[Reservation]) -> Claim | Booking:
-        begun = await self._transactions.write(
-            lambda bookings: self._store(bookings, request, held)
-        )
-        if isinstance(begun, Claim):
-            return begun
-        booking, saga = begun
-        self._sagas.start(saga, booking, request.card)
-        return booking
+        drawn: list[Booking] = []
+
+        async def unit(bookings: Bookings) -> Claim | Booking:
+            drawn[:] = [new_booking(self._ids.number(), held, self._clock.now())]
+            return await self._store(bookings, request, drawn[0])
+
+        async def landed(bookings: Bookings) -> Claim | Booking | None:
+            claim = await bookings.keys.find(request.user_id, request.key)
+            ours = claim is not None and claim.subject == str(drawn[0].booking_id)
+            return drawn[0] if ours else claim
+
+        begun = await self._transactions.write(unit, landed)
+        if isinstance(begun, Booking):
+            saga = machine.begin(CONFIRM_BOOKING, begun.booking_id)
+            self._sagas.start(saga, begun, request.card)
+        return begun
 
     async def _store(
-        self, bookings: Bookings, request: BookingRequest, held: Sequence[Reservation]
-    ) -> Claim | tuple[Booking, machine.Saga]:
+        self, bookings: Bookings, request: BookingRequest, booking: Booking
+    ) -> Claim | Booking:
         """Store key, booking and saga, all or nothing; or find who had the key first."""
-        now = self._clock.now()
-        booking = new_booking(self._ids.number(), held, now)
-        saga = machine.begin(CONFIRM_BOOKING, booking.booking_id)
-        claim = Claim(
-            request.user_id, request.key, request.fingerprint(), str(booking.booking_id), now
-        )
+        digest, subject = request.fingerprint(), str(booking.booking_id)
+        claim = Claim(request.user_id, request.key, digest, subject, booking.created_at)
         earlier = await bookings.keys.claim(claim)
         if earlier is not None:
             return earlier
@@ -143,8 +152,8 @@ class ConfirmBooking:
         if tied:
             raise ReservationNotActive(tied)
         await bookings.add_booking(booking)
-        await bookings.add_saga(saga)
-        return booking, saga
+        await bookings.add_saga(machine.begin(CONFIRM_BOOKING, booking.booking_id))
+        return booking
 
     async def _answer_again(self, earlier: Claim, request: BookingRequest) -> Answer:
         earlier.require_same_request(request.fingerprint())

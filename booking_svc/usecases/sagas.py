@@ -66,7 +66,7 @@ class Sagas:
         """Run a saga that is stored, whether or not anybody waits for it."""
         task = self._tasks.spawn(self._runner.run(saga, booking, card), booking.booking_reference)
         self._running[booking.booking_id] = task
-        task.add_done_callback(lambda _: self._running.pop(booking.booking_id, None))
+        task.add_done_callback(lambda _: self._forget(booking.booking_id, task))
 
     async def wait(self, booking: Booking) -> Booking:
         """The booking when its saga has ended, or as it is when the caller's time is nearly over.
@@ -85,3 +85,8 @@ class Sagas:
         if present is None:
             raise BookingNotFound(booking.booking_id)
         return present
+
+    def _forget(self, booking_id: int, task: asyncio.Task[Booking]) -> None:
+        # By then the booking's next saga may have taken the place.
+        if self._running.get(booking_id) is task:
+            del self._running[booking_id]

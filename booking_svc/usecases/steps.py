@@ -4,11 +4,9 @@ Each call carries a key of our own, made of the booking reference and the step, 
 the client's key.
 """
 
-from booking_svc.domain.booking import Booking
 from booking_svc.domain.outcome import Done, Refused, Unknown
 from booking_svc.ports import ChargeOrder, Inventory, Payments
-from booking_svc.saga.runner import Action
-from chassis.cards import Card
+from booking_svc.saga.runner import Action, Errand
 
 
 class Steps:
@@ -28,11 +26,10 @@ class Steps:
             "release_seats": self.release_seats,
         }
 
-    async def take_payment(
-        self, booking: Booking, card: Card | None
-    ) -> Done[str] | Refused | Unknown:
+    async def take_payment(self, errand: Errand) -> Done[str] | Refused | Unknown:
         """Charge the card with the total."""
-        if card is None:
+        booking = errand.booking
+        if errand.card is None:
             return Unknown("the card is gone: it is kept in memory only")
         order = ChargeOrder(
             key=f"{booking.booking_reference}/charge",
@@ -40,26 +37,23 @@ class Steps:
             user_id=booking.user_id,
             amount_minor=booking.total_minor,
             currency=booking.currency,
-            card=card,
+            card=errand.card,
         )
         return await self._payments.charge(order)
 
-    async def give_back_payment(
-        self, booking: Booking, _card: Card | None
-    ) -> Done[None] | Refused | Unknown:
-        """Give back all of the payment."""
+    async def give_back_payment(self, errand: Errand) -> Done[None] | Refused | Unknown:
+        """Give back all of the payment; under a new key after each refusal, which is final."""
+        booking = errand.booking
         reason = booking.failure.reason if booking.failure else "BOOKING_CANCELLED"
-        key = f"{booking.booking_reference}/give-back"
+        key = f"{booking.booking_reference}/give-back/{errand.refusals}"
         return await self._payments.give_back(booking.payment_id, key, reason)
 
-    async def confirm_seats(
-        self, booking: Booking, _card: Card | None
-    ) -> Done[None] | Refused | Unknown:
+    async def confirm_seats(self, errand: Errand) -> Done[None] | Refused | Unknown:
         """Book the seats."""
+        booking = errand.booking
         return await self._inventory.confirm(booking.reservation_ids, booking.booking_reference)
 
-    async def release_seats(
-        self, booking: Booking, _card: Card | None
-    ) -> Done[None] | Refused | Unknown:
+    async def release_seats(self, errand: Errand) -> Done[None] | Refused | Unknown:
         """Free the seats."""
+        booking = errand.booking
         return await self._inventory.cancel(booking.reservation_ids, booking.booking_reference)

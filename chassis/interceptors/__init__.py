@@ -1,6 +1,6 @@
 """What happens around every call, outermost first.
 
-calllog → errors → deadline → auth → validation → the servicer
+calllog → errors → deadline → auth → parsing → validation → the servicer
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from chassis.interceptors.auth import AuthInterceptor
 from chassis.interceptors.calllog import CallLogInterceptor
 from chassis.interceptors.deadline import DeadlineInterceptor
 from chassis.interceptors.errors import ErrorInterceptor
+from chassis.interceptors.parsing import ParsingInterceptor
 from chassis.interceptors.validation import ValidationInterceptor
 from chassis.tokens import Verifier
 
@@ -24,5 +25,6 @@ def standard(
         ErrorInterceptor(),
         DeadlineInterceptor(),
         AuthInterceptor(verifier, scopes),
+        ParsingInterceptor(),
         ValidationInterceptor(),
     )

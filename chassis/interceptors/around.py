@@ -32,8 +32,11 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
         """Wrap the handler that the next interceptor gives."""
         handler: Any = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(OPEN_SERVICES) or handler.request_streaming:
+        if handler is None or method.startswith(OPEN_SERVICES):
             return handler
+        if handler.request_streaming:
+            # Rather no answer than one that went around authentication.
+            return grpc.stream_unary_rpc_method_handler(_not_served)
         wrap = self._stream if handler.response_streaming else self._unary
         make = (
             grpc.unary_stream_rpc_method_handler
@@ -61,3 +64,7 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
                     yield message
 
         return call
+
+
+async def _not_served(_requests: AsyncIterator[bytes], context: Context) -> None:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "a stream of requests is not served here")

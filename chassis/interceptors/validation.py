@@ -9,9 +9,6 @@ import protovalidate
 from chassis.errors import InvalidField
 from chassis.interceptors.around import AroundInterceptor, Context
 
-# Enough to see what is wrong: 100,000 bad seats do not get an answer of their own size.
-VIOLATIONS_MAX = 100
-
 
 class ValidationInterceptor(AroundInterceptor):
     """Refuses a request that breaks a rule, naming every bad field."""
@@ -25,7 +22,7 @@ class ValidationInterceptor(AroundInterceptor):
         """Surround one call."""
         violations = self._validator.collect_violations(request)
         if violations:
-            found = (violation.proto for violation in violations[:VIOLATIONS_MAX])
+            found = (violation.proto for violation in violations)
             raise InvalidField(*((_path(one.field), one.message) for one in found))
         yield
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chassis.errors import DomainError, Kind
+from chassis.errors import DomainError, Kind, joined
 
 
 class EventNotFound(DomainError):
@@ -24,7 +24,7 @@ class SeatNotAvailable(DomainError):
 
     def __init__(self, seat_numbers: Iterable[str]) -> None:
         """Name the seats."""
-        names = ",".join(seat_numbers)
+        names = joined(seat_numbers)
         super().__init__(f"not available: {names}", {"seatNumbers": names})
 
 
@@ -35,7 +35,7 @@ class _ReservationError(DomainError):
 
     def __init__(self, reservation_ids: Iterable[int]) -> None:
         """Name the reservations."""
-        names = ",".join(map(str, reservation_ids))
+        names = joined(reservation_ids)
         super().__init__(f"{self.text}: {names}", {"reservationIds": names})
 
 

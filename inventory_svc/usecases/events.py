@@ -27,6 +27,14 @@ class NewEvent:
 
 
 @dataclass(frozen=True)
+class Created:
+    """An event, and whether the key named it before."""
+
+    event: Event
+    replayed: bool
+
+
+@dataclass(frozen=True)
 class SeatPage:
     """Some seats of an event, as of a moment."""
 
@@ -45,7 +53,7 @@ class Events:
         self._clock = clock
         self._ids = ids
 
-    async def create(self, user_id: str, key: str, new: NewEvent) -> Event:
+    async def create(self, user_id: str, key: str, new: NewEvent) -> Created:
         """Create an event with its seats; a repeat with the same key returns the first.
 
         Raises:
@@ -55,7 +63,7 @@ class Events:
         prices = read_prices(new.currency, new.seats)
         digest = fingerprint("CreateEvent", new.name, new.currency, *new.seats)
 
-        async def unit(inventory: Inventory) -> Event:
+        async def unit(inventory: Inventory) -> Created:
             event = Event(
                 self._ids.number(), new.name, new.currency, len(new.seats), self._clock.now()
             )
@@ -63,9 +71,10 @@ class Events:
             earlier = await inventory.keys.claim(claim) if key else None
             if earlier is not None:
                 earlier.require_same_request(digest)
-                return await _require_event(inventory, int(earlier.subject))
+                first = await _require_event(inventory, int(earlier.subject))
+                return Created(first, replayed=True)
             await inventory.add_event(event, self._seats(event, new, prices))
-            return event
+            return Created(event, replayed=False)
 
         return await self._transactions.write(unit)
 

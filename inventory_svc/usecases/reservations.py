@@ -20,6 +20,9 @@ from inventory_svc.domain.event import Event, Seat
 from inventory_svc.domain.reservation import Reservation, ReservationStatus, require_active
 from inventory_svc.ports import Inventory
 
+# A payment that has begun near the end of a reservation's life must be able to end.
+SERVICE_EXTRA_S = 3600.0
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -42,6 +45,14 @@ class SeatRequest:
     key: str
 
 
+@dataclass(frozen=True)
+class Reserved:
+    """Reservations, and whether the key named them before."""
+
+    reservations: Sequence[Reservation]
+    replayed: bool
+
+
 class Reservations:
     """The use cases about reservations."""
 
@@ -54,7 +65,7 @@ class Reservations:
         self._ids = ids
         self._limits = limits
 
-    async def reserve(self, request: SeatRequest) -> list[Reservation]:
+    async def reserve(self, request: SeatRequest) -> Reserved:
         """Hold all the seats or none; a repeat with the same key returns the first reservations.
 
         Raises:
@@ -62,11 +73,11 @@ class Reservations:
             InvalidField: an unknown seat number, or too long a time.
             IdempotencyKeyReused: the key belongs to another request.
         """
-        self._check_ttl(request.ttl_s)
+        _check_ttl(request.ttl_s, self._limits.ttl_max_s)
         parts = (request.event_id, *request.seat_numbers, request.ttl_s)
         digest = fingerprint("ReserveSeats", *parts)
 
-        async def unit(inventory: Inventory) -> list[Reservation]:
+        async def unit(inventory: Inventory) -> Reserved:
             now = self._clock.now()
             event = await inventory.event(request.event_id)
             if event is None:
@@ -79,11 +90,12 @@ class Reservations:
             if earlier is not None:
                 earlier.require_same_request(digest)
                 first = [int(number) for number in earlier.subject.split(",")]
-                return _in_order(await inventory.reservations(first), first, owner=None)
+                found = await inventory.reservations(first)
+                return Reserved(_in_order(found, first, owner=None), replayed=True)
             if not await inventory.take_seats(wanted, now):
                 raise await _not_available(inventory, wanted)
             await inventory.add_reservations(wanted)
-            return wanted
+            return Reserved(wanted, replayed=False)
 
         return await self._transactions.write(unit)
 
@@ -103,13 +115,16 @@ class Reservations:
     async def extend(
         self, reservation_ids: Sequence[int], ttl_s: float, owner: str | None
     ) -> list[Reservation]:
-        """Hold for `ttl_s` from now; an owner not past the bound on a reservation's whole life.
+        """Hold for `ttl_s` from now, within the bound on a reservation's whole life.
+
+        For a service, `owner` is none: it may go further, as far as a payment may take.
 
         Raises:
             ReservationNotFound, ReservationNotActive, ReservationExpired: as named.
             InvalidField: too long a time.
         """
-        self._check_ttl(ttl_s)
+        lifetime_s = self._limits.lifetime_max_s + (0.0 if owner is not None else SERVICE_EXTRA_S)
+        _check_ttl(ttl_s, self._limits.ttl_max_s if owner is not None else lifetime_s)
 
         async def unit(inventory: Inventory) -> list[Reservation]:
             now = self._clock.now()
@@ -118,8 +133,7 @@ class Reservations:
                 await inventory.lock_reservations(reservation_ids), reservation_ids, owner
             )
             require_active(held, now)
-            if owner is not None:
-                self._check_lifetime(held, now, until)
+            _check_lifetime(held, now, until, lifetime_s)
             if await inventory.extend(held, until) != len(held):
                 raise ReservationExpired(reservation_ids)
             return [one.extended(until) for one in held]
@@ -197,18 +211,20 @@ class Reservations:
             for reservation_id, seat in zip(self._ids.numbers(len(seats)), seats, strict=True)
         ]
 
-    def _check_ttl(self, ttl_s: float) -> None:
-        if ttl_s > self._limits.ttl_max_s:
-            raise InvalidField(("ttl", f"must be at most {self._limits.ttl_max_s:g} s"))
 
-    def _check_lifetime(self, held: Sequence[Reservation], now: datetime, until: datetime) -> None:
-        ends_at = min(one.created_at for one in held) + timedelta(
-            seconds=self._limits.lifetime_max_s
-        )
-        if until > ends_at:
-            left_s = max(0, int((ends_at - now).total_seconds()))
-            bound = f"a seat may be held {self._limits.lifetime_max_s:g} s in all"
-            raise InvalidField(("ttl", f"must be at most {left_s} s: {bound}"))
+def _check_ttl(ttl_s: float, most_s: float) -> None:
+    if ttl_s > most_s:
+        raise InvalidField(("ttl", f"must be at most {most_s:g} s"))
+
+
+def _check_lifetime(
+    held: Sequence[Reservation], now: datetime, until: datetime, lifetime_s: float
+) -> None:
+    ends_at = min(one.created_at for one in held) + timedelta(seconds=lifetime_s)
+    if until > ends_at:
+        left_s = max(0, int((ends_at - now).total_seconds()))
+        bound = f"a seat may be held {lifetime_s:g} s in all"
+        raise InvalidField(("ttl", f"must be at most {left_s} s: {bound}"))
 
 
 def _in_order(

@@ -1,6 +1,5 @@
 """A provider that takes no money, for development and tests."""
 
-import secrets
 from dataclasses import dataclass
 from random import Random
 
@@ -17,7 +16,7 @@ class MockBehaviour:
     success_rate: float
     delay_min_s: float
     delay_max_s: float
-    # With the same seed the same references have the same outcomes; empty: a new one each start.
+    # Another seed gives the same references other outcomes.
     seed: str = ""
 
 
@@ -25,13 +24,13 @@ class MockProvider:
     """Answers after a delay, by chance or by test card.
 
     Chance is drawn from the seed and the reference, so that asking again with the same
-    reference gives the same answer, as with a real provider, and needs no memory.
+    reference gives the same answer, as with a real provider, also after a restart and in
+    another replica. References are drawn anew for each payment, so they are chance enough.
     """
 
     def __init__(self, behaviour: MockBehaviour, clock: Clock) -> None:
         """Behave like this, and wait on this clock."""
         self._behaviour = behaviour
-        self._seed = behaviour.seed or secrets.token_hex(16)
         self._clock = clock
 
     async def charge(self, charge: Charge) -> Outcome:
@@ -45,7 +44,7 @@ class MockProvider:
         return Succeeded(mock_cards.transaction_id(chance))
 
     async def _after_delay(self, reference: str) -> Random:
-        chance = Random(f"{self._seed}/{reference}")
+        chance = Random(f"{self._behaviour.seed}/{reference}")
         behaviour = self._behaviour
         await self._clock.sleep(chance.uniform(behaviour.delay_min_s, behaviour.delay_max_s))
         return chance

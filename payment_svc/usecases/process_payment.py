@@ -20,12 +20,11 @@ from payment_svc.usecases.asking import Asking
 class NewPayment:
     """A payment to take."""
 
-    # Whose idempotency key it is.
-    caller: str
     key: str
     amount: str
     currency: str
     booking_reference: str
+    # Who pays, and whose key it is: whichever replica asks, the key means the same.
     user_id: str
     card: Card
 
@@ -82,7 +81,7 @@ class ProcessPayment:
             leased_until=self._asking.lease_end(),
         )
         digest = _fingerprint(request, amount_minor)
-        claim = Claim(request.caller, request.key, digest, payment.payment_id, now)
+        claim = Claim(request.user_id, request.key, digest, payment.payment_id, now)
         earlier = await ledger.keys.claim(claim) if request.key else None
         # As of the first call: a repeat gets its answer even if the card has expired since.
         request.card.check((earlier or claim).created_at.date())

@@ -19,9 +19,8 @@ from payment_svc.usecases.asking import Asking
 class NewRefund:
     """A refund to make."""
 
-    # Whose idempotency key it is.
-    caller: str
     key: str
+    # Whose key it is, too: whichever replica asks, the key means the same.
     payment_id: str
     # In decimals of the payment's currency; none: all that is left.
     amount: str | None
@@ -76,18 +75,17 @@ class RefundPayment:
         """Set the amount aside under a lock, or find the refund of an earlier call."""
         now = self._clock.now()
         refund_id = self._ids.text("ref")
-        # As it was sent: what is left of a payment changes, the request does not.
-        digest = fingerprint("RefundPayment", request.payment_id, request.amount, request.reason)
-        claim = Claim(request.caller, request.key, digest, refund_id, now)
-        earlier = await ledger.keys.claim(claim) if request.key else None
-        if earlier is not None:
-            earlier.require_same_request(digest)
         payment = await ledger.lock_payment(request.payment_id)
         if payment is None:
             raise PaymentNotFound(request.payment_id)
+        asked_minor = _asked_minor(request, payment)
+        digest = fingerprint("RefundPayment", asked_minor, request.reason)
+        claim = Claim(payment.payment_id, request.key, digest, refund_id, now)
+        earlier = await ledger.keys.claim(claim) if request.key else None
         if earlier is not None:
+            earlier.require_same_request(digest)
             return await self._take_over(ledger, payment, earlier.subject)
-        amount_minor = _amount_minor(request, payment)
+        amount_minor = payment.refundable_minor if asked_minor is None else asked_minor
         payment = payment.setting_aside(amount_minor)
         refund = Refund(
             refund_id=refund_id,
@@ -146,9 +144,9 @@ class RefundPayment:
         return await self._transactions.write(unit)
 
 
-def _amount_minor(request: NewRefund, payment: Payment) -> int:
+def _asked_minor(request: NewRefund, payment: Payment) -> int | None:
     if request.amount is None:
-        return payment.refundable_minor
+        return None
     try:
         return money.to_minor(request.amount, payment.currency)
     except money.MoneyError as error:

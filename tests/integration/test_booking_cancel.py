@@ -7,6 +7,8 @@ from support import bookings
 from support.bookings import POOR_CARD, Stack, confirm_request
 from support.client import refused
 
+from payment_svc.domain.outcome import DeclineCode, Declined, Unknown
+
 stack = bookings.stack
 
 
@@ -45,6 +47,31 @@ async def test_a_cancellation_that_takes_time(stack: Stack) -> None:
     stack.provider.release()
     assert (await ann.cancel(booking.booking_id)).status == pb.Booking.CANCELLED
     assert len(stack.provider.returned) == 1
+
+
+async def test_a_refund_that_the_provider_declines(stack: Stack) -> None:
+    """A declined refund is asked for again as another, and the money goes back once."""
+    ann = stack.buyer("ann")
+    booking = await ann.confirm(await ann.hold("A1", "A2"))
+    stack.provider.refund_answers = [Declined(DeclineCode.CARD_DECLINED)]
+    cancelled = MessageToDict(await ann.cancel(booking.booking_id))
+    assert (cancelled["status"], cancelled["paymentStatus"]) == ("CANCELLED", "REFUNDED")
+    first, second = stack.provider.refunds_asked
+    assert first != second
+    assert stack.provider.returned == {second: 15000}
+    (payment,) = await stack.payments()
+    assert (payment.status, payment.refunded_amount.value) == (payment.REFUNDED, "150.00")
+
+
+async def test_a_refund_without_an_answer(stack: Stack) -> None:
+    """A refund whose outcome is unknown is asked for again as the same refund."""
+    ann = stack.buyer("ann")
+    booking = await ann.confirm(await ann.hold("A1"))
+    stack.provider.refund_answers = [Unknown("timeout")] * 2
+    assert (await ann.cancel(booking.booking_id)).status == pb.Booking.CANCELLED
+    (reference,) = set(stack.provider.refunds_asked)
+    assert len(stack.provider.refunds_asked) == 3
+    assert stack.provider.returned == {reference: 7500}
 
 
 @pytest.mark.parametrize("status", ["PENDING", "FAILED"])

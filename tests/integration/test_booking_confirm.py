@@ -5,9 +5,10 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 from holdfast.booking.v1 import booking_pb2 as pb
 from support import bookings, build
-from support.bookings import GOOD_CARD, POOR_CARD, Stack, confirm_request
+from support.bookings import GOOD_CARD, POOR_CARD, Stack, confirm_request, stack_on
 from support.client import refused
 from support.clock import START
+from support.databases import Databases
 
 stack = bookings.stack
 
@@ -114,6 +115,44 @@ async def test_a_hold_at_the_end_of_its_life(stack: Stack) -> None:
     with refused("INVALID_FIELD"):
         await stack.people.buyer("ann").ExtendReservations(build.extend(*held, ttl_s=90))
     assert (await ann.confirm(held)).status == pb.Booking.CONFIRMED
+
+
+async def test_a_bound_on_extensions_that_is_short(databases: Databases) -> None:
+    """What a buyer may ask for in one extension does not bound what a payment needs."""
+    async with stack_on(databases, reservation_ttl_max_s=60) as stack:
+        ann = stack.buyer("ann")
+        held = await ann.hold("A1", ttl_s=60)
+        with refused("INVALID_FIELD"):
+            await stack.people.buyer("ann").ExtendReservations(build.extend(*held, ttl_s=90))
+        assert (await ann.confirm(held)).status == pb.Booking.CONFIRMED
+
+
+async def test_a_hold_is_not_extended_for_ever(databases: Databases) -> None:
+    """Confirms of one key with ever other bodies extend a hold to its bound and no further."""
+    # A payment may take an hour more than a holder may hold: 3601 s in all.
+    limits = {"reservation_ttl_max_s": 3600, "reservation_lifetime_max_s": 1}
+    async with stack_on(databases, **limits) as stack:
+        ann = stack.buyer("ann")
+        held = await ann.hold("A1", ttl_s=3590)
+
+        async def ends_at_s() -> float:
+            found = await stack.people.service.GetReservations(build.get(*held))
+            return seconds_after_start(found.reservations[0].expires_at)
+
+        stack.provider.hold()
+        stack.clock.move(3500)
+        pending = await ann.asks(confirm_request(held), "first", timeout_s=0.6)
+        stack.clock.move(5)
+        tied = await ann.asks(confirm_request(held, expiry_year=2031), "another")
+        assert (tied.reason, await ends_at_s()) == ("RESERVATION_NOT_ACTIVE", 3595)
+        stack.clock.move(10)
+        for expiry_year in (2032, 2033):
+            late = await ann.asks(confirm_request(held, expiry_year=expiry_year), "another")
+            assert (late.code.name, late.reason) == ("FAILED_PRECONDITION", "RESERVATION_EXPIRED")
+            assert str(held[0]).encode() in late.status
+        assert await ends_at_s() == 3595
+        stack.provider.release()
+        await ann.sees(pending.booking.booking_id, "CONFIRMED")
 
 
 async def test_seats_lost_after_the_payment(stack: Stack) -> None:

@@ -4,14 +4,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 from support.clock import START
 from support.databases import Databases
 from support.sagas import a_booking
 
 from booking_svc.domain.booking import BookedSeat, Booking, BookingStatus, Failure, PaymentStatus
 from booking_svc.persistence.repository import SqlBookings
+from booking_svc.persistence.tables import sagas
 from booking_svc.saga import machine
 from booking_svc.saga.definition import CONFIRM_BOOKING
+from booking_svc.saga.machine import Saga
 from booking_svc.saga.runner import LeaseLost
 from booking_svc.usecases.sagas import BookingJournal
 from chassis.database import DatabaseTransactions
@@ -109,6 +113,30 @@ async def test_the_fence(transactions: Transactions[SqlBookings]) -> None:
     # What may have been stored is stored again: that changes nothing.
     assert await journal.record(replace(saga, attempt=2), stored) == stored
     assert await transactions.read(lambda bookings: bookings.booking(5001)) == stored
+
+
+async def test_where_a_saga_stands(databases: Databases) -> None:
+    """All that changes about a saga is stored, and nothing of another one."""
+    database = await databases.fresh("booking_svc")
+    transactions = DatabaseTransactions(database, SqlBookings)
+    mine, other = (machine.begin(CONFIRM_BOOKING, booking_id) for booking_id in (5001, 5002))
+    await transactions.write(lambda bookings: bookings.add_saga(mine))
+    await transactions.write(lambda bookings: bookings.add_saga(other))
+    moved = replace(
+        mine,
+        step="confirm",
+        direction=machine.Direction.BACKWARD,
+        state=machine.State.UNDONE,
+        tries=3,
+        refusals=2,
+    )
+    assert await transactions.write(lambda bookings: bookings.save_saga(moved))
+
+    async def stored(connection: AsyncConnection) -> list[Saga]:
+        rows = await connection.execute(select(sagas).order_by(sagas.c.booking_id))
+        return [Saga(**row) for row in rows.mappings()]
+
+    assert await database.read(stored) == [moved, other]
 
 
 async def test_a_users_bookings_before_one(transactions: Transactions[SqlBookings]) -> None:

@@ -22,7 +22,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     noted: list[tuple[str, bool]] = []
 
     def watched(plain: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def run(database: Database, unit: Callable[[Any], Awaitable[Any]]) -> Any:
+        async def run(
+            database: Database, unit: Callable[[Any], Awaitable[Any]], *landed: Any
+        ) -> Any:
             async def inside(connection: Any) -> Any:
                 token = in_unit.set(True)
                 try:
@@ -30,7 +32,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
                 finally:
                     in_unit.reset(token)
 
-            return await plain(database, inside)
+            # `landed` is read with `Database.read`, which is watched too.
+            return await plain(database, inside, *landed)
 
         return run
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.databases import Databases, on_mariadb
 
+from chassis import database as database_module
 from chassis.database import Database
-from chassis.errors import DependencyUnavailable
+from chassis.errors import CommitUnknown, DependencyUnavailable, Overloaded
 
 Unit = Callable[[AsyncConnection], Awaitable[Any]]
 
@@ -186,11 +188,117 @@ async def test_a_commit_that_is_lost_is_not_run_again(database: Database) -> Non
         await add_one(connection, "a")
         await kill(database, connection)
 
-    with pytest.raises(DependencyUnavailable, match="repeat with the same key"):
+    with pytest.raises(CommitUnknown, match="repeat with the same key"):
         await database.write(unit)
     assert runs == ["run"]
     await database.write(lambda connection: add_one(connection, "b"))
     assert await counters(database) == {"a": 0, "b": 1}
+
+
+@on_mariadb
+@pytest.mark.parametrize("stored", [True, False], ids=["stored", "not stored"])
+async def test_a_commit_that_is_lost_is_looked_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, stored: bool
+) -> None:
+    """After a lost COMMIT `landed` is asked until it answers: its result, or CommitUnknown."""
+    monkeypatch.setattr(database_module, "LOOK_UP_EVERY_S", 0.001)
+    asked: list[str] = []
+
+    async def unit(connection: AsyncConnection) -> int:
+        assert asked == []
+        await add_one(connection, "a")
+        if stored:
+            await connection.execute(text("COMMIT"))
+        await kill(database, connection)
+        return 7
+
+    async def landed(connection: AsyncConnection) -> int | None:
+        asked.append("asked")
+        if len(asked) == 1:
+            raise Overloaded(str(asked))
+        count = (await connection.execute(text("SELECT n FROM counters"))).scalars().first()
+        return 41 + count if count else None
+
+    if stored:
+        assert await database.write(unit, landed) == 42
+    else:
+        with pytest.raises(CommitUnknown):
+            await database.write(unit, landed)
+    assert asked == ["asked"] * 2
+
+
+async def test_a_commit_that_is_known_is_not_looked_up(database: Database) -> None:
+    """`landed` is asked neither after a commit nor after an error of the unit."""
+
+    async def landed(_: AsyncConnection) -> None:
+        raise AssertionError
+
+    async def fail(_: AsyncConnection) -> None:
+        raise LookupError
+
+    await database.write(lambda connection: add_one(connection, "a"), landed)
+    with pytest.raises(LookupError):
+        await database.write(fail, landed)
+    assert await counters(database) == {"a": 1, "b": 0}
+
+
+@on_mariadb
+@pytest.mark.parametrize("engine", ["read", "write"])
+@pytest.mark.parametrize("code", [1021, 1040, 1290])
+async def test_a_server_in_trouble_is_unavailable(
+    database: Database, engine: str, code: int
+) -> None:
+    """Out of disk, out of connections, read-only: DEPENDENCY_UNAVAILABLE, tried once."""
+    runs: list[str] = []
+
+    async def unit(connection: AsyncConnection) -> None:
+        runs.append("run")
+        await connection.execute(text(f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}"))
+
+    with pytest.raises(DependencyUnavailable, match="the database is not available") as caught:
+        await getattr(database, engine)(unit)
+    assert caught.type is DependencyUnavailable
+    assert runs == ["run"]
+    await database.write(lambda connection: add_one(connection, "a"))
+
+
+@on_mariadb
+@pytest.mark.parametrize("engine", ["read", "write"])
+async def test_a_wrong_statement_is_a_fault(database: Database, engine: str) -> None:
+    """A statement that the database does not understand is our fault, and comes out as it is."""
+    with pytest.raises(ProgrammingError):
+        await getattr(database, engine)(lambda one: one.execute(text("SELECT n FROM nowhere")))
+
+
+async def test_an_error_does_not_show_what_was_to_be_stored(database: Database) -> None:
+    """The parameters of a statement that failed are not in the text of its error."""
+    row = {"name": "a", "n": 471147}
+    insert = text("INSERT INTO counters VALUES (:name, :n)")
+    said: list[str] = []
+
+    async def unit(connection: AsyncConnection) -> None:
+        with pytest.raises(IntegrityError) as caught:
+            await connection.execute(insert, row)
+        said.append(f"{caught.value} {caught.value!r}")
+
+    for engine in (database.read, database.write):
+        await engine(unit)
+    assert ["INSERT INTO counters" in one for one in said] == [True, True]
+    assert "471147" not in str(said)
+
+
+@on_mariadb
+async def test_a_read_is_one_round_trip(database: Database) -> None:
+    """Reads leave no transaction behind them, and so send no ROLLBACK."""
+
+    async def rollbacks(connection: AsyncConnection) -> tuple[int, str]:
+        number = (await connection.execute(text("SELECT CONNECTION_ID()"))).scalar_one()
+        status = await connection.execute(text("SHOW SESSION STATUS LIKE 'Com_rollback'"))
+        return number, status.one()[1]
+
+    # Each time on the one connection of the pool, whose own count it is.
+    seen = [await database.read(rollbacks) for _ in range(5)]
+    assert seen == [(seen[0][0], "0")] * 5
 
 
 @on_mariadb

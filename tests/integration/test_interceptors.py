@@ -1,6 +1,7 @@
 """What happens around every call, seen from outside through a real server."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -202,6 +203,50 @@ async def test_a_stranger_learns_nothing_of_the_rules(stub: rpc.InventoryService
     """Authentication comes before validation."""
     with refused("TOKEN_MISSING"):
         await stub.GetReservations(build.get())
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code", "reason"),
+    [
+        (metadata_for("ann"), "INVALID_ARGUMENT", "INVALID_FIELD"),
+        ((), "UNAUTHENTICATED", "TOKEN_MISSING"),
+    ],
+    ids=["token", "no token"],
+)
+async def test_bytes_that_are_no_message(
+    channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]], code: str, reason: str
+) -> None:
+    """What cannot be read is refused as any bad request, after authentication, in our words."""
+    call = channel.unary_unary(f"/{NAME}/GetReservations")
+    with refused(reason) as said:
+        await call(b"\xff\xff", metadata=metadata)
+    assert said[0].code.name == code
+    assert not re.search("exception|error|deserializ", said[0].message, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("metadata", [metadata_for("root", "admin"), ()], ids=["token", "no token"])
+async def test_a_stream_of_requests_is_not_served(metadata: Sequence[tuple[str, str]]) -> None:
+    """A method whose requests are a stream is refused rather than served without our checks."""
+    reached: list[object] = []
+
+    async def upload(requests: Any, _context: Any) -> bytes:
+        reached.append(requests)
+        return b""
+
+    def register(server: grpc.aio.Server) -> None:
+        handlers = {"Upload": grpc.stream_unary_rpc_method_handler(upload)}
+        generic = grpc.method_handlers_generic_handler("tests.Streams", handlers)
+        server.add_generic_rpc_handlers((generic,))
+
+    hosted = Hosted(
+        name="tests.Streams", register=register, scopes={}, ready=nothing, close=nothing
+    )
+    async with serving(hosted) as channel:
+        call = channel.stream_unary("/tests.Streams/Upload")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(iter([b"x"]), metadata=metadata, timeout=5)
+    assert caught.value.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
+    assert reached == []
 
 
 async def test_a_call_ends_before_its_caller_stops_listening(

@@ -1,11 +1,20 @@
 """Creating events and listing their seats."""
 
+import re
+
 import grpc
 import pytest
+from grpc_status import rpc_status
 from holdfast.inventory.v1 import inventory_pb2 as pb
 from support import build
-from support.client import bad_fields, refused
+from support.client import bad_fields, reason_of, refused, replayed
+from support.databases import SQLITE
 from support.inventory import InventoryPeople
+
+# For what is refused before any database is asked.
+on_sqlite = pytest.mark.parametrize("database_kind", [SQLITE], indirect=True)
+# Where gRPC begins to refuse metadata.
+ANSWER_BYTES_MAX = 8192
 
 
 async def list_all(inventory: InventoryPeople, event_id: int, page_size: int) -> list[list[str]]:
@@ -77,6 +86,27 @@ async def test_a_wrong_event_is_refused_whole(
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@on_sqlite
+@pytest.mark.parametrize("count", [100, 100_000])
+@pytest.mark.parametrize(
+    ("seat_number", "price"),
+    [("", "75.00"), ("A1", "75.00"), ("座" * 32, "1.001")],
+    ids=["rules of the contract", "seat many times", "decimals"],
+)
+async def test_many_bad_seats_fit_an_answer(
+    inventory: InventoryPeople, count: int, seat_number: str, price: str
+) -> None:
+    """However many seats are bad, the refusal reaches the client, with the first ones by name."""
+    request = build.create_event([seat_number] * count, price=price)
+    with pytest.raises(grpc.RpcError) as caught:
+        await inventory.admin.CreateEvent(request)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert reason_of(caught.value) == "INVALID_FIELD"
+    assert 3 < len(bad_fields(caught.value)) < 100
+    assert re.search(r"; and \d+ more$", caught.value.details())
+    assert rpc_status.from_call(caught.value).ByteSize() < ANSWER_BYTES_MAX
+
+
 async def test_seat_numbers_are_exact(inventory: InventoryPeople) -> None:
     """`a1` and `A1` are two seats, and neither is `A1` with a space."""
     event_id = await inventory.event(["A1", "a1"])
@@ -105,9 +135,11 @@ async def test_a_list_of_no_event_or_of_another_is_refused(inventory: InventoryP
 
 
 async def test_a_key_creates_one_event(inventory: InventoryPeople) -> None:
-    """The same key and request return the first event; another request with it is refused."""
-    first = await inventory.admin.CreateEvent(build.create_event(), idempotency_key="k")
-    again = await inventory.admin.CreateEvent(build.create_event(), idempotency_key="k")
-    assert again == first
+    """The same key and request return the first event and say so; another request is refused."""
+    first = inventory.admin.CreateEvent(build.create_event(), idempotency_key="k")
+    assert not await replayed(first)
+    again = inventory.admin.CreateEvent(build.create_event(), idempotency_key="k")
+    assert await replayed(again)
+    assert await again == await first
     with refused("IDEMPOTENCY_KEY_REUSED"):
         await inventory.admin.CreateEvent(build.create_event(price="76.00"), idempotency_key="k")

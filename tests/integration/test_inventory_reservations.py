@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from support import build
-from support.client import refused
+from support.client import refused, replayed
 from support.clock import START, ManualClock
 from support.inventory import InventoryPeople
 
@@ -38,6 +38,21 @@ async def test_reservations_come_in_the_order_asked_for(inventory: InventoryPeop
     backwards = [one.reservation_id for one in reversed(held.reservations)]
     found = await inventory.buyer("ann").GetReservations(build.get(*backwards))
     assert list(found.reservations) == list(reversed(held.reservations))
+
+
+async def test_long_names_fit_an_answer(inventory: InventoryPeople) -> None:
+    """50 seats with the longest names there are can be refused: taken ones, and unknown ones."""
+    names = [f"{number:02}{'座' * 30}" for number in range(50)]
+    event_id, other = await inventory.event(names), await inventory.event()
+    await inventory.hold(event_id, *names, buyer="bob")
+    with refused("SEAT_NOT_AVAILABLE") as said:
+        await inventory.hold(event_id, *names)
+    named = said[0].metadata["seatNumbers"].split(",")
+    # As many whole names as fit.
+    assert 10 < len(named) < 50
+    assert set(named) <= set(names)
+    with refused("INVALID_FIELD"):
+        await inventory.hold(other, *names)
 
 
 @pytest.mark.parametrize(
@@ -153,12 +168,31 @@ async def test_a_buyer_cannot_hold_a_seat_for_ever(
     assert until == [timedelta(seconds=1790 + 1000 + 1800).total_seconds()]
 
 
+async def test_a_service_may_go_an_hour_further(
+    inventory: InventoryPeople, clock: ManualClock
+) -> None:
+    """The booking service extends past `ttl_max`, and past a buyer's bound by 3,600 s, no more."""
+    held = await inventory.hold(await inventory.event(), "A1")
+    for moved, left in ((0, 7200), (100, 7100)):
+        clock.move(moved)
+        with refused("INVALID_FIELD") as said:
+            await inventory.service.ExtendReservations(build.extend(*held, ttl_s=left + 1))
+        assert said[0].message.startswith(f"ttl: must be at most {left} s")
+        until = await inventory.service.ExtendReservations(build.extend(*held, ttl_s=left))
+        assert expiries(until) == [7200]
+    with refused("INVALID_FIELD"):
+        await inventory.buyer("ann").ExtendReservations(build.extend(*held, ttl_s=1801))
+
+
 async def test_a_key_reserves_once(inventory: InventoryPeople, clock: ManualClock) -> None:
-    """A repeat with the same key returns the first reservations, as they are by now."""
+    """A repeat with the same key returns the first reservations as they are by now, and says so."""
     event_id = await inventory.event()
     ann, request = inventory.buyer("ann"), build.reserve(event_id, "A2", "A1", ttl_s=60)
-    first = await ann.ReserveSeats(request, idempotency_key="k")
-    assert await ann.ReserveSeats(request, idempotency_key="k") == first
+    call = ann.ReserveSeats(request, idempotency_key="k")
+    assert not await replayed(call)
+    first, repeat = await call, ann.ReserveSeats(request, idempotency_key="k")
+    assert await replayed(repeat)
+    assert await repeat == first
     clock.move(60)
     again = await ann.ReserveSeats(request, idempotency_key="k")
     ids = [[one.reservation_id for one in answer.reservations] for answer in (first, again)]

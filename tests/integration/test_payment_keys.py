@@ -8,7 +8,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from holdfast.payment.v1 import payment_pb2 as pb
-from support.client import As, reason_of, refused
+from support.client import As, reason_of, refused, replayed
 from support.clock import START, ManualClock
 from support.databases import Databases, url_of
 from support.payments import (
@@ -18,7 +18,6 @@ from support.payments import (
     give_back,
     process,
     refused_fields,
-    replayed,
     retry_after_s,
     serving_payments,
     silence,
@@ -102,27 +101,55 @@ async def test_a_key_belongs_to_one_request(payments: Payments) -> None:
 
 
 async def test_a_refund_does_not_share_its_key(payments: Payments) -> None:
-    """A key of a payment, or of a refund of another amount, is refused for a refund."""
-    paid = await payments.pay(key="k")
+    """A key of a refund of another amount, or for another reason, is refused for a refund."""
+    paid = await payments.pay()
     await payments.refund(paid, "10.00", key="r")
-    for key, amount in (("k", "10.00"), ("r", "20.00"), ("r", None)):
+    other_reason = give_back(paid.payment_id, "10.00")
+    other_reason.reason = "GOODWILL"
+    for other in (give_back(paid.payment_id, "20"), give_back(paid.payment_id), other_reason):
         with refused("IDEMPOTENCY_KEY_REUSED"):
-            await payments.refund(paid, amount, key=key)
+            await payments.caller.RefundPayment(other, idempotency_key="r")
     assert (await payments.now(paid)).refunded_amount.value == "10.00"
 
 
+async def test_each_payment_has_its_own_keys(payments: Payments) -> None:
+    """One key is a payment, and a refund of each payment, and none of them is in another's way."""
+    paid = [await payments.pay(key="k"), await payments.pay(booking="BK-2")]
+    refunds = [await payments.refund(one, "10.00", key="k") for one in paid]
+    assert [one.payment_id for one in refunds] == [one.payment_id for one in paid]
+    assert len({one.refund_id for one in refunds}) == 2
+    assert [(await payments.now(one)).refunded_amount.value for one in paid] == ["10.00", "10.00"]
+
+
 async def test_the_same_amount_is_the_same_request(payments: Payments) -> None:
-    """150, 150.0 and 150.00 are one amount: a repeat may write it differently."""
+    """150, 150.0 and 150.00 are one amount: a repeat may write it differently, a refund's too."""
     ids = {(await payments.pay(key="k", amount=text)).payment_id for text in ("150", "150.0")}
     assert len(ids) == 1
+    paid = await payments.pay(key="k")
+    refunds = {(await payments.refund(paid, one, key="r")).refund_id for one in ("0.50", "0.5")}
+    assert len(refunds) == 1
+    assert (await payments.now(paid)).refunded_amount.value == "0.50"
 
 
-async def test_another_caller_has_other_keys(payments: Payments) -> None:
-    """The same key of another caller is another payment; so is each call without a key."""
+@METHODS
+async def test_a_key_does_not_belong_to_the_token(payments: Payments, method: str) -> None:
+    """Two callers with one key and one request get one answer, whatever their tokens say."""
+    call, request = await caller_of(payments, method)
     other: As = payments.called_by("shop")
+    first = await call(request, idempotency_key="k")
+    again = getattr(other, method)(request, idempotency_key="k")
+    assert await replayed(again)
+    assert await again == first
+    assert len(payments.provider.journal) == 1
+
+
+async def test_a_key_belongs_to_who_pays(payments: Payments) -> None:
+    """The same key for another user is another payment; so is each call without a key."""
+    theirs = process()
+    theirs.user_id = "bob"
     answers = [
         await payments.pay(key="k"),
-        await other.ProcessPayment(process(), idempotency_key="k"),
+        await payments.caller.ProcessPayment(theirs, idempotency_key="k"),
         await payments.pay(),
         await payments.pay(),
     ]

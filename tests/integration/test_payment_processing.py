@@ -191,6 +191,18 @@ async def test_a_list_is_newest_first(payments: Payments, clock: ManualClock) ->
     assert await listed(payments, size=0) == [["A5", "B4", "A3", "B2", "A1"]]
 
 
+@pytest.mark.parametrize("booking", ["座" * 64, "BK-1\nBK-2"], ids=["long", "newline"])
+async def test_any_reference_can_be_listed(
+    payments: Payments, clock: ManualClock, booking: str
+) -> None:
+    """The payments of a booking can be paged through, whatever the booking is called."""
+    for amount in "123":
+        await payments.pay(amount=amount, currency="JPY", booking=booking)
+        clock.move(1)
+    wanted = [[f"{booking}3", f"{booking}2"], [f"{booking}1"]]
+    assert await listed(payments, booking=booking) == wanted
+
+
 async def test_a_page_token_belongs_to_its_list(payments: Payments, clock: ManualClock) -> None:
     """A token of another list, or one that was made up, is an INVALID_FIELD."""
     for _ in range(2):

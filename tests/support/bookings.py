@@ -56,7 +56,10 @@ class FakeProvider:
         self.returned: dict[str, int] = {}
         # What it answers next, instead of what the card says.
         self.answers: list[ProviderOutcome] = []
+        self.refund_answers: list[ProviderOutcome] = []
         self.charges_asked = 0
+        # By our own references, in the order in which they came.
+        self.refunds_asked: list[str] = []
         self._asked = asyncio.Event()
         self._open = asyncio.Event()
         self._open.set()
@@ -87,7 +90,10 @@ class FakeProvider:
         return outcome
 
     async def refund(self, order: Return) -> ProviderOutcome:
+        self.refunds_asked.append(order.reference)
         await self._wait()
+        if self.refund_answers:
+            return self.refund_answers.pop(0)
         self.returned[order.reference] = order.amount_minor
         return Succeeded(mock_cards.transaction_id(Random(order.reference)))
 
@@ -213,7 +219,8 @@ class Buyer:
 class Stack:
     """The three services over loopback, with a clock and a provider that the test holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, **inventory_settings: Any) -> None:
+        self._inventory_settings = inventory_settings
         self.clock = HurriedClock()
         self.provider = FakeProvider()
         self.event_id = 0
@@ -266,7 +273,8 @@ class Stack:
         self._exit.push_async_callback(service.stop)
 
     async def _inventory(self) -> Hosted:
-        return await hosted_inventory(self.databases["inventory_svc"], self.clock)
+        database = self.databases["inventory_svc"]
+        return await hosted_inventory(database, self.clock, **self._inventory_settings)
 
     async def _payment(self) -> Hosted:
         database = self.databases["payment_svc"]
@@ -284,9 +292,11 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack_on(databases: Databases, replicas: int = 1) -> AsyncIterator[Stack]:
-    """A stack, audited when the block ends."""
-    stack = Stack()
+async def stack_on(
+    databases: Databases, replicas: int = 1, **inventory_settings: Any
+) -> AsyncIterator[Stack]:
+    """A stack, audited when the block ends; settings by their names in `InventorySettings`."""
+    stack = Stack(**inventory_settings)
     try:
         yield await stack.start(databases, replicas)
         stack.provider.release()

@@ -51,6 +51,12 @@ def refused(reason: str, **facts: str) -> Iterator[list[ErrorInfo]]:
     said.append(info)
 
 
+async def replayed(call: Any) -> bool:
+    """Whether a call's answer says that it was given before."""
+    await call
+    return ("idempotent-replayed", "true") in tuple(await call.trailing_metadata())
+
+
 def reason_of(error: grpc.RpcError) -> str:
     """The reason of a failed call; empty if it is not one of ours."""
     return from_rpc_error(error).reason

@@ -181,12 +181,6 @@ def status(answer: pb.Payment | pb.Refund) -> str:
     return type(answer).Status.Name(answer.status)
 
 
-async def replayed(call: Any) -> bool:
-    """Whether a call's answer says that it was given before."""
-    await call
-    return ("idempotent-replayed", "true") in tuple(await call.trailing_metadata())
-
-
 @contextmanager
 def refused_fields(*names: str) -> Iterator[None]:
     """Expect the block to be refused as INVALID_FIELD for exactly these fields."""

@@ -55,19 +55,20 @@ async def test_every_decline_happens() -> None:
     assert codes == set(DeclineCode)
 
 
-async def test_the_same_reference_has_the_same_answer() -> None:
-    """With one seed, one reference has one answer, also after a restart; other seeds differ."""
-    first = await outcomes(200, success_rate=0.5)
-    assert await outcomes(200, success_rate=0.5) == first
+@pytest.mark.parametrize("seed", ["tests", ""], ids=["seed", "no seed"])
+async def test_the_same_reference_has_the_same_answer(seed: str) -> None:
+    """One reference has one answer, after a restart and in another replica; other seeds differ."""
+    first = await outcomes(200, success_rate=0.5, seed=seed)
+    assert await outcomes(200, success_rate=0.5, seed=seed) == first
     assert await outcomes(200, success_rate=0.5, seed="other") != first
 
 
-async def test_without_a_seed_each_start_is_another(clock: ManualClock) -> None:
-    """With no seed one provider repeats itself, and two differ."""
+async def test_a_refund_is_the_same_in_every_replica(clock: ManualClock) -> None:
+    """A refund has one name, whichever provider without a seed is asked; another has another."""
     one, other = (MockProvider(replace(BEHAVIOUR, seed=""), clock) for _ in range(2))
-    question = charge("pay_1", "4242424242424242")
-    assert await one.charge(question) == await one.charge(question)
-    assert await one.charge(question) != await other.charge(question)
+    order = Return("ref_1", "txn_1", 15000, "USD")
+    assert await one.refund(order) == await other.refund(order)
+    assert await one.refund(order) != await other.refund(replace(order, reference="ref_2"))
 
 
 async def test_transactions_have_names_of_their_own() -> None:

@@ -22,6 +22,14 @@ def test_any_text_can_be_a_key(key: str) -> None:
     assert pages.decode("payments", pages.encode("payments", key)) == key
 
 
+@given(listing=st.text(st.characters(blacklist_categories=["Cs"]), max_size=80))
+def test_any_list_can_be_paged(listing: str) -> None:
+    """Whatever a list is called, newlines too, its token is short, and good for it."""
+    token = pages.encode(listing, 7)
+    assert len(token) <= 16
+    assert pages.decode_number(listing, token) == 7
+
+
 def test_the_first_page_has_no_token() -> None:
     """An empty token means the beginning."""
     assert pages.decode("payments", "") is None

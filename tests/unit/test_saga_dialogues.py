@@ -28,7 +28,6 @@ DECLINED = Refused(
 )
 GONE = Refused("RESERVATION_NOT_ACTIVE")
 CHARGE_KEY = "BK-2026-BCDFGHJKLM/charge"
-REFUND_KEY = "BK-2026-BCDFGHJKLM/give-back"
 
 
 class Most(Random):
@@ -45,6 +44,10 @@ def confirming(**options: object) -> Dialogue:
 def cancelling() -> Dialogue:
     paid = a_booking().paid("pay_1").confirmed(a_booking().created_at).cancelling()
     return Dialogue(CANCEL_BOOKING, paid)
+
+
+def refund_key(refusals: int) -> str:
+    return f"BK-2026-BCDFGHJKLM/give-back/{refusals}"
 
 
 def reason(booking: Booking) -> str:
@@ -109,7 +112,7 @@ async def test_seats_lost_after_the_payment() -> None:
         .reply(PAID)
         .expect("confirm_seats")
         .reply(GONE)
-        .expect("give_back_payment", payment_id="pay_1", key=REFUND_KEY, reason="SEATS_LOST")
+        .expect("give_back_payment", payment_id="pay_1", key=refund_key(0), reason="SEATS_LOST")
         .reply(DONE)
         .expect("release_seats")
         .reply(DONE)
@@ -122,16 +125,13 @@ async def test_seats_lost_after_the_payment() -> None:
 
 @pytest.mark.parametrize("not_yet", [UNKNOWN, Refused("PAYMENT_NOT_REFUNDABLE")], ids=repr)
 async def test_an_undo_that_fails(not_yet: Unknown | Refused) -> None:
-    """What is to be undone is asked for until it is done, with the same key."""
+    """What is to be undone is asked for until it is done: with a new key if it was refused."""
+    saga = confirming().expect("take_payment").reply(PAID).expect("confirm_seats").reply(GONE)
+    keys = [refund_key(tries if isinstance(not_yet, Refused) else 0) for tries in range(31)]
+    for key in keys[:-1]:
+        saga.expect("give_back_payment", key=key).reply(not_yet)
     await (
-        confirming()
-        .expect("take_payment")
-        .reply(PAID)
-        .expect("confirm_seats")
-        .reply(GONE)
-        .expect("give_back_payment", key=REFUND_KEY)
-        .reply(not_yet, times=30)
-        .expect("give_back_payment", key=REFUND_KEY)
+        saga.expect("give_back_payment", key=keys[-1])
         .reply(DONE)
         .expect("release_seats")
         .reply(not_yet, times=30)
@@ -141,21 +141,31 @@ async def test_an_undo_that_fails(not_yet: Unknown | Refused) -> None:
     )
 
 
+async def test_a_key_is_given_up_only_when_it_is_refused() -> None:
+    """A refused refund gets a new key, and keeps it for as long as the outcome is unknown."""
+    saga = cancelling().expect("release_seats").reply(GONE, times=2)
+    saga.expect("release_seats").reply(DONE)
+    refused = Refused("PAYMENT_NOT_REFUNDABLE")
+    for refusals, reply in ((0, UNKNOWN), (0, refused), (1, UNKNOWN), (1, UNKNOWN), (1, refused)):
+        saga.expect("give_back_payment", key=refund_key(refusals)).reply(reply)
+    await saga.expect("give_back_payment", key=refund_key(2)).reply(DONE).ends(CANCELLED)
+    kept = [(one.step, one.tries, one.refusals) for one, _ in saga.journal.kept]
+    assert kept == [
+        *[("release", 1, 1), ("release", 2, 2), ("refund", 0, 0), ("refund", 1, 0)],
+        *[("refund", 2, 1), ("refund", 3, 1), ("refund", 4, 1), ("refund", 5, 2)],
+        ("refund", 0, 0),
+    ]
+
+
 @pytest.mark.parametrize("not_yet", [UNKNOWN, GONE], ids=repr)
 async def test_cancelled(not_yet: Unknown | Refused) -> None:
     """To cancel is to free the seats, then to give the payment back, each until it is done."""
-    booking = await (
-        cancelling()
-        .expect("release_seats", ids=[1001, 1002])
-        .reply(not_yet, times=3)
-        .expect("release_seats")
-        .reply(DONE)
-        .expect("give_back_payment", key=REFUND_KEY, reason="BOOKING_CANCELLED")
-        .reply(not_yet, times=3)
-        .expect("give_back_payment")
-        .reply(DONE)
-        .ends(CANCELLED)
-    )
+    saga = cancelling().expect("release_seats", ids=[1001, 1002]).reply(not_yet, times=3)
+    saga.expect("release_seats").reply(DONE)
+    keys = [refund_key(tries if isinstance(not_yet, Refused) else 0) for tries in range(4)]
+    for key in keys[:-1]:
+        saga.expect("give_back_payment", key=key, reason="BOOKING_CANCELLED").reply(not_yet)
+    booking = await saga.expect("give_back_payment", key=keys[-1]).reply(DONE).ends(CANCELLED)
     assert booking.payment_status is PaymentStatus.REFUNDED
     assert booking.cancelled_at is not None
 
@@ -192,14 +202,26 @@ async def test_a_journal_that_is_away() -> None:
     assert len(saga.clock.naps_s) == 20
 
 
-async def test_a_lost_lease() -> None:
-    """A saga that belongs to another process now calls nobody any more."""
+async def test_a_journal_that_breaks() -> None:
+    """Whatever error it is that keeps an outcome from being stored, it is stored again."""
     saga = confirming()
-    saga.journal.failures = [LeaseLost()]
+    saga.journal.failures = [RuntimeError("a bug"), OSError("no space"), ValueError("odd")] * 3
+    saga.expect("take_payment").reply(PAID).expect("confirm_seats").reply(DONE)
+    await saga.ends(CONFIRMED)
+    assert len(saga.journal.kept) == 2
+    assert len(saga.clock.naps_s) == 9
+
+
+async def test_a_lost_lease() -> None:
+    """A saga that belongs to another process now stores nothing and calls nobody any more."""
+    saga = confirming()
+    # After an error that is tried again, too; and the one left over is never reached.
+    saga.journal.failures = [RuntimeError("a bug"), LeaseLost(), LeaseLost()]
     saga.expect("take_payment").reply(PAID)
     with pytest.raises(LeaseLost):
         await saga.runs()
     assert saga.journal.kept == []
+    assert len(saga.journal.failures) == 1
 
 
 async def test_a_cut_in_the_middle_of_a_call() -> None:

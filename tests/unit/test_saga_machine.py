@@ -39,24 +39,28 @@ PLACES = [
 
 
 def at(definition: str, step: str, direction: Direction, state: State = State.RUNNING) -> Saga:
-    return Saga(5001, definition, step, direction, state, tries=2, attempt=7)
+    return Saga(5001, definition, step, direction, state, tries=2, refusals=1, attempt=7)
 
 
 @pytest.mark.parametrize(("place", "outcome"), list(product(MOVES, OUTCOMES)), ids=str)
 def test_a_saga_moves_as_its_table_says(
     place: tuple[str, str, Direction], outcome: Outcome
 ) -> None:
-    """Done goes on; Refused turns back up to the pivot; after it, as Unknown, it is tried again."""
+    """Done goes on; Refused turns back up to the pivot; after it, as Unknown, it is tried again.
+
+    Tries and refusals are those of the present action.
+    """
     saga, (action, done, refused) = at(*place), MOVES[place]
     assert machine.action(saga) == action
     to = {Done: done, Refused: refused, Unknown: AGAIN}[type(outcome)]
     if to == AGAIN:
-        expected = replace(saga, tries=3)
+        refusals = 2 if isinstance(outcome, Refused) else 1
+        expected = replace(saga, tries=3, refusals=refusals)
     elif isinstance(to, State):
         direction = BACKWARD if to is UNDONE else FORWARD
-        expected = replace(saga, state=to, direction=direction, tries=0)
+        expected = replace(saga, state=to, direction=direction, tries=0, refusals=0)
     else:
-        expected = replace(saga, step=to[0], direction=to[1], tries=0)
+        expected = replace(saga, step=to[0], direction=to[1], tries=0, refusals=0)
     assert machine.advance(saga, outcome) == expected
 
 

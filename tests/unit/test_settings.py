@@ -1,13 +1,15 @@
 """Settings: every mistake at once, in words, and no secret on the screen."""
 
+import os
 from pathlib import Path
 
 import pytest
 from support.tokens import SECRET
 
-from chassis import tokens
-from chassis.settings import AuthSettings, SettingsError, describe, load
+from chassis import program, tokens
+from chassis.settings import AuthSettings, SettingsError, describe, load, load_together
 from inventory_svc.config import InventorySettings
+from inventory_svc.wiring import PROGRAM
 
 
 def test_the_defaults_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,8 +35,54 @@ def test_all_mistakes_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> 
         load(InventorySettings)
     lines = dict(line.split(": ", 1) for line in str(caught.value).splitlines())
     assert lines.keys() == wrong.keys()
-    assert all(f"(it is {value!r})" in lines[name] for name, value in wrong.items())
+    shown = {name for name, value in wrong.items() if f"(it is {value!r})" in lines[name]}
+    assert shown == wrong.keys() - {"INVENTORY_DATABASE_URL"}
     assert "must be HOST:PORT, such as 127.0.0.1:50051" in lines["INVENTORY_LISTEN"]
+    assert "must begin with sqlite+aiosqlite:///" in lines["INVENTORY_DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://root:hunter2@db/holdfast",
+        "mysql+aiomysql://root:hunter2@db",
+        "mysql+aiomysql://root:hunter2@db:3306/",
+        "mysql+aiomysql://root:hunter2@db:port/holdfast",
+        "sqlite+aiosqlite:///",
+        "sqlite+aiosqlite:///:memory:",
+    ],
+)
+def test_a_database_has_a_name(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """A URL that names no database on disk or server is refused, and its password is not shown."""
+    monkeypatch.setenv("INVENTORY_DATABASE_URL", url)
+    with pytest.raises(SettingsError, match="INVENTORY_DATABASE_URL: must ") as caught:
+        load(InventorySettings)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_nothing_starts_with_mistakes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program names the mistakes of its own settings and of the keys at once, and exits by 2."""
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    monkeypatch.setenv("INVENTORY_LISTEN", "nowhere")
+    monkeypatch.setenv("AUTH_JWKS_FILE", "missing.json")
+    assert program.main(PROGRAM, ["serve"]) == program.EXIT_USAGE == 2
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first == "inventory_svc: the settings are not right:"
+    assert [line.split(":")[0] for line in lines] == ["  INVENTORY_LISTEN", "  AUTH_JWKS_FILE"]
+
+
+def test_a_mistake_is_reported_once() -> None:
+    """What two loads complain about alike is said once, in the order of the loads."""
+
+    def fail(text: str) -> None:
+        raise SettingsError(text)
+
+    with pytest.raises(SettingsError) as caught:
+        load_together(lambda: fail("A: x\nB: y"), lambda: 7, lambda: fail("B: y\nC: z"))
+    assert str(caught.value) == "A: x\nB: y\nC: z"
+    assert load_together(lambda: 1, lambda: "2", lambda: None) == (1, "2", None)
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:65536", "127.0.0.1:", ":50051", "localhost"])

@@ -53,6 +53,15 @@ def test_the_delay_is_in_the_retry_info() -> None:
     assert info.retry_delay.ToMilliseconds() == 1000
 
 
+def test_an_answer_that_grpc_cut_has_no_reason() -> None:
+    """Details that contradict the code, as when gRPC refuses our answer, are not read."""
+    sent = rpc_status.to_status(to_status(errors.InvalidField(("a", "is wrong"))))
+    trailing = grpc.aio.Metadata(*sent.trailing_metadata)
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    cut = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, "too large")
+    assert from_rpc_error(cut) == ErrorInfo(code, "", {}, "too large")
+
+
 def test_an_error_of_someone_else_has_no_reason() -> None:
     """A status without our ErrorInfo, such as a proxy's, has its code and no reason."""
     bare = grpc.aio.AioRpcError(

@@ -18,7 +18,7 @@ from support.tokens import AUDIENCE, SECRET, token_for, verifier
 from chassis import tokens
 from chassis.context import Caller
 from chassis.errors import TokenExpired, TokenInvalid
-from chassis.settings import AuthSettings
+from chassis.settings import AuthSettings, SettingsError
 from chassis.tokens import MintedServiceToken, Minter, ServiceTokenFile, Verifier
 
 MAKE_KEY: dict[str, Callable[[], Any]] = {
@@ -127,6 +127,27 @@ def test_a_public_key_checks_tokens(tmp_path: Path, algorithm: str) -> None:
     checker = tokens.verifier(AuthSettings(public_key_file=str(path)))
     assert checker.verify(jwt.encode(claims(), key, algorithm=algorithm)) == ANN
     assert refuses(checker, jwt.encode(claims(), other, algorithm=algorithm))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind"),
+    [
+        ("RS256", "PKCS8"),
+        ("RS256", "TraditionalOpenSSL"),
+        ("ES256", "PKCS8"),
+        ("ES256", "TraditionalOpenSSL"),
+        ("EdDSA", "PKCS8"),
+    ],
+)
+def test_a_private_key_is_not_given_to_a_service(tmp_path: Path, algorithm: str, kind: str) -> None:
+    """A PEM file with a private key of any type is refused at start, in words and not in full."""
+    path = tmp_path / "key.pem"
+    key_form = getattr(form.PrivateFormat, kind)
+    private = MAKE_KEY[algorithm]().private_bytes(form.Encoding.PEM, key_form, form.NoEncryption())
+    path.write_bytes(private)
+    with pytest.raises(SettingsError, match=r"AUTH_PUBLIC_KEY_FILE: .*private key") as caught:
+        tokens.verifier(AuthSettings(public_key_file=str(path)))
+    assert private.splitlines()[1].decode() not in str(caught.value)
 
 
 @pytest.mark.parametrize("source", ["secret", "pem", "jwks"])

@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("direction", text(16), nullable=False),
         sa.Column("state", text(16), nullable=False),
         sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("refusals", sa.Integer, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Index("ix_sagas_state", "state"),
     )

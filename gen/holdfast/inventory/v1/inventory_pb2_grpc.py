@@ -106,7 +106,7 @@ class InventoryServiceServicer:
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
         number occurs twice, the currency is not in ISO 4217 or has fewer decimals
-        than a price; `IDEMPOTENCY_KEY_REUSED`).
+        than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,7 +136,8 @@ class InventoryServiceServicer:
 
         Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
         (`INVALID_FIELD`: an unknown seat number, a `ttl` over the bound;
-        `IDEMPOTENCY_KEY_REUSED`), `FAILED_PRECONDITION` (`SEAT_NOT_AVAILABLE`).
+        `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `FAILED_PRECONDITION`
+        (`SEAT_NOT_AVAILABLE`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,7 +161,8 @@ class InventoryServiceServicer:
         Returns the reservations. An expiry never moves backwards, so a repeat or a
         late call shortens nothing. A caller with the scope `bookings` cannot hold a
         seat for longer in all than the server's bound, counted from the reservation
-        (3,600 s by default).
+        (3,600 s by default). With the scope `inventory` no single extension is
+        bounded, and the bound on the whole is an hour later.
 
         Scope: `bookings` for one's own, `inventory` for anyone's.
 

@@ -54,7 +54,7 @@ class InventoryServiceStub:
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
     number occurs twice, the currency is not in ISO 4217 or has fewer decimals
-    than a price; `IDEMPOTENCY_KEY_REUSED`).
+    than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
     """
     ListSeats: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ListSeatsRequest, _inventory_pb2.ListSeatsResponse]
     """Lists the seats of an event in the order in which they were created, page by
@@ -76,7 +76,8 @@ class InventoryServiceStub:
 
     Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
     (`INVALID_FIELD`: an unknown seat number, a `ttl` over the bound;
-    `IDEMPOTENCY_KEY_REUSED`), `FAILED_PRECONDITION` (`SEAT_NOT_AVAILABLE`).
+    `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `FAILED_PRECONDITION`
+    (`SEAT_NOT_AVAILABLE`).
     """
     GetReservations: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetReservationsRequest, _inventory_pb2.GetReservationsResponse]
     """Reads reservations by id, in the order of `ids`.
@@ -92,7 +93,8 @@ class InventoryServiceStub:
     Returns the reservations. An expiry never moves backwards, so a repeat or a
     late call shortens nothing. A caller with the scope `bookings` cannot hold a
     seat for longer in all than the server's bound, counted from the reservation
-    (3,600 s by default).
+    (3,600 s by default). With the scope `inventory` no single extension is
+    bounded, and the bound on the whole is an hour later.
 
     Scope: `bookings` for one's own, `inventory` for anyone's.
 
@@ -154,7 +156,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
     number occurs twice, the currency is not in ISO 4217 or has fewer decimals
-    than a price; `IDEMPOTENCY_KEY_REUSED`).
+    than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
     """
     ListSeats: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ListSeatsRequest, _inventory_pb2.ListSeatsResponse]  # type: ignore[assignment]
     """Lists the seats of an event in the order in which they were created, page by
@@ -176,7 +178,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
 
     Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
     (`INVALID_FIELD`: an unknown seat number, a `ttl` over the bound;
-    `IDEMPOTENCY_KEY_REUSED`), `FAILED_PRECONDITION` (`SEAT_NOT_AVAILABLE`).
+    `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `FAILED_PRECONDITION`
+    (`SEAT_NOT_AVAILABLE`).
     """
     GetReservations: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetReservationsRequest, _inventory_pb2.GetReservationsResponse]  # type: ignore[assignment]
     """Reads reservations by id, in the order of `ids`.
@@ -192,7 +195,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     Returns the reservations. An expiry never moves backwards, so a repeat or a
     late call shortens nothing. A caller with the scope `bookings` cannot hold a
     seat for longer in all than the server's bound, counted from the reservation
-    (3,600 s by default).
+    (3,600 s by default). With the scope `inventory` no single extension is
+    bounded, and the bound on the whole is an hour later.
 
     Scope: `bookings` for one's own, `inventory` for anyone's.
 
@@ -257,7 +261,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
         number occurs twice, the currency is not in ISO 4217 or has fewer decimals
-        than a price; `IDEMPOTENCY_KEY_REUSED`).
+        than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
         """
 
     @_abc_1.abstractmethod
@@ -291,7 +295,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
         (`INVALID_FIELD`: an unknown seat number, a `ttl` over the bound;
-        `IDEMPOTENCY_KEY_REUSED`), `FAILED_PRECONDITION` (`SEAT_NOT_AVAILABLE`).
+        `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `FAILED_PRECONDITION`
+        (`SEAT_NOT_AVAILABLE`).
         """
 
     @_abc_1.abstractmethod
@@ -319,7 +324,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         Returns the reservations. An expiry never moves backwards, so a repeat or a
         late call shortens nothing. A caller with the scope `bookings` cannot hold a
         seat for longer in all than the server's bound, counted from the reservation
-        (3,600 s by default).
+        (3,600 s by default). With the scope `inventory` no single extension is
+        bounded, and the bound on the whole is an hour later.
 
         Scope: `bookings` for one's own, `inventory` for anyone's.
 

@@ -1,0 +1,47 @@
+"""Reading the request: after authentication, and with a proper refusal.
+
+grpc.aio would read it first of all, for anyone, and answer bytes that are no message with
+the text of an exception.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from chassis.errors import InvalidField
+from chassis.interceptors.around import OPEN_SERVICES, Context
+
+
+class ParsingInterceptor(grpc.aio.ServerInterceptor):
+    """Gives the outer interceptors bytes, and the inner ones the message."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Take over the reading from gRPC."""
+        handler: Any = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(OPEN_SERVICES):
+            return handler
+
+        async def unary(request: bytes, context: Context) -> Any:
+            return await handler.unary_unary(_read(handler, request), context)
+
+        async def stream(request: bytes, context: Context) -> AsyncIterator[Any]:
+            async for message in handler.unary_stream(_read(handler, request), context):
+                yield message
+
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(unary, None, handler.response_serializer)
+
+
+def _read(handler: Any, request: bytes) -> Any:
+    try:
+        return handler.request_deserializer(request)
+    except DecodeError:
+        raise InvalidField(("(request)", "is not a message of this method")) from None
