@@ -42,6 +42,8 @@ UNAVAILABLE = "the database is not available"
 MYSQL_RUN_AGAIN = {1020, 1205, 1213}
 MYSQL_LOST = {1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
 MYSQL_DUPLICATE = 1062
+# A CHECK constraint, on MySQL and on MariaDB: the driver files it with the server's own trouble.
+MYSQL_CHECK_FAILED = {3819, 4025}
 
 
 class Database:
@@ -246,7 +248,8 @@ def _run_again(error: DBAPIError) -> bool:
 
 def _unavailable(error: DBAPIError) -> DependencyUnavailable | None:
     """Read-only, out of connections, out of disk: the server's trouble and not the unit's."""
-    if not isinstance(error, OperationalError):
+    ours = _code(error) in MYSQL_CHECK_FAILED or str(error.orig).startswith("no such ")
+    if ours or not isinstance(error, OperationalError):
         return None
     log.error("database_unavailable", cause=str(error.orig))
     return DependencyUnavailable(UNAVAILABLE)

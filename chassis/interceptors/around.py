@@ -1,5 +1,6 @@
 """What the interceptors share: code around a handler, written once for all its shapes."""
 
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -18,11 +19,11 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
     Health and reflection are left alone.
     """
 
+    @abstractmethod
     def around(
         self, method: str, request: Any, context: Context
     ) -> AbstractAsyncContextManager[None]:
         """Surround one call of a method such as `/package.Service/Method`."""
-        raise NotImplementedError
 
     async def intercept_service(
         self,
