@@ -3,6 +3,7 @@
 import importlib
 from importlib.resources import files
 
+import structlog
 from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -10,6 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 from chassis.database import Database
+
+log = structlog.get_logger(__name__)
 
 # Two replicas that migrate at once: one waits this long for the other.
 LOCK_WAIT_S = 60
@@ -31,22 +34,30 @@ async def migrate(database: Database, package: str) -> None:
 
 
 async def require_current(database: Database, package: str, program: str) -> None:
-    """Make sure that the schema is the newest.
+    """Make sure that the schema is not older than this program.
+
+    A newer one is let pass: during a deployment the old program runs on the schema that the
+    new one's `pre` migrations leave, and may be started again on it.
 
     Raises:
-        SchemaError: it is not; says which command to run.
+        SchemaError: it is older; says which command to run.
     """
     async with database.reader.connect() as connection:
         found = await connection.run_sync(
             lambda sync: MigrationContext.configure(sync).get_current_revision()
         )
-    wanted = ScriptDirectory.from_config(_config(package)).get_current_head()
-    if found != wanted:
-        message = (
-            f"the schema is at {found or 'nothing'} and must be at {wanted}:"
-            f" run 'python -m {program} migrate'"
-        )
-        raise SchemaError(message)
+    scripts = ScriptDirectory.from_config(_config(package))
+    wanted = scripts.get_current_head()
+    if found == wanted:
+        return
+    if found is not None and not _knows(scripts, found):
+        log.warning("schema_is_newer", found=found, wanted=wanted)
+        return
+    message = (
+        f"the schema is at {found or 'nothing'} and must be at {wanted}:"
+        f" run 'python -m {program} migrate'"
+    )
+    raise SchemaError(message)
 
 
 def run_env(metadata: MetaData) -> None:
@@ -62,13 +73,21 @@ def _upgrade(connection: Connection, package: str, is_sqlite: bool) -> None:  # 
         _lock(connection)
     config = _config(package)
     config.attributes["connection"] = connection
+    found = MigrationContext.configure(connection).get_current_revision()
     try:
-        command.upgrade(config, "head")
+        if found is None or _knows(ScriptDirectory.from_config(config), found):
+            command.upgrade(config, "head")
+        else:
+            log.warning("schema_is_newer", found=found)
         # Before the lock is given back: who waits for it must find the revision written down.
         connection.commit()
     finally:
         if not is_sqlite:
             connection.execute(text("SELECT RELEASE_LOCK('holdfast_migrate')"))
+
+
+def _knows(scripts: ScriptDirectory, revision: str) -> bool:
+    return revision in {script.revision for script in scripts.walk_revisions()}
 
 
 def _lock(connection: Connection) -> None:
