@@ -70,8 +70,11 @@ class Payments(Protocol):
 class BookingKeys(Keys, Protocol):
     """The idempotency keys that were used."""
 
-    async def find(self, owner: str, key: str) -> Claim | None:
-        """The claim of a key, if there is one."""
+    async def find(self, owner: str, key: str, *, settled: bool = False) -> Claim | None:
+        """The claim of a key, if there is one.
+
+        With `settled`, waits for a transaction that may be storing it.
+        """
 
 
 class Bookings(Protocol):
@@ -107,4 +110,4 @@ class Bookings(Protocol):
         """Store a new saga."""
 
     async def save_saga(self, saga: Saga) -> bool:
-        """Store where a saga stands, unless its attempt is over: then false."""
+        """Store where a saga stands, unless its attempt is over or it has ended: then false."""

@@ -27,7 +27,7 @@ from chassis.program import Program
 from chassis.server import Hosted
 from chassis.settings import AuthSettings
 from chassis.tasks import Tasks
-from chassis.tokens import service_token
+from chassis.tokens import ServiceToken, service_token
 from chassis.transactions import Transactions
 
 
@@ -39,7 +39,7 @@ async def wire(
     tasks = Tasks()
     transactions: Transactions[Bookings] = DatabaseTransactions(database, SqlBookings)
 
-    outgoing = Outgoing(service_token(auth, "booking_svc", "inventory payments"))
+    outgoing = Outgoing(own_token(auth))
     to_inventory = open_channel(settings.inventory_target, inventory_client.SERVICE)
     to_payments = open_channel(settings.payment_target, payment_client.SERVICE)
     inventory = InventoryClient(to_inventory, outgoing)
@@ -77,10 +77,20 @@ async def wire(
     )
 
 
+def own_token(auth: AuthSettings) -> ServiceToken:
+    """The token with which bookings call the other services.
+
+    Raises:
+        SettingsError: there is no way to get one.
+    """
+    return service_token(auth, "booking_svc", "inventory payments")
+
+
 PROGRAM = Program(
     name="booking_svc",
     summary="Holdfast's orchestrator: bookings that are paid for exactly once, over gRPC.",
     settings=BookingSettings,
     migrations="booking_svc.persistence.migrations",
     wire=wire,
+    check=own_token,
 )

@@ -36,6 +36,10 @@ BACKOFF_MAX_S = 0.5
 POOL_SIZE = 10
 POOL_WAIT_S = 5.0
 SQLITE_BUSY_TIMEOUT_MS = 5000
+# A connection may fall silent without being closed. Ten times what 100,000 seats take.
+UNIT_TIMEOUT_S = 40.0
+COMMIT_TIMEOUT_S = 20.0
+CONNECT_TIMEOUT_S = 5
 LOOK_UP_EVERY_S = 1.0
 UNAVAILABLE = "the database is not available"
 
@@ -122,6 +126,9 @@ class Database:
         for attempt in range(ATTEMPTS_MAX):
             try:
                 return await once()
+            except TimeoutError:
+                log.exception("database_unavailable")
+                break
             except PoolTimeout:
                 message = "the server is busy; try again in a moment"
                 raise Overloaded(message) from None
@@ -135,8 +142,9 @@ class Database:
     async def _read_once(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         async with self.reader.connect() as connection:
             try:
-                return await unit(connection)
-            except asyncio.CancelledError:
+                async with asyncio.timeout(UNIT_TIMEOUT_S):
+                    return await unit(connection)
+            except (TimeoutError, asyncio.CancelledError):
                 # Half of an answer may still be on its way: this connection is of no use.
                 await connection.invalidate()
                 raise
@@ -144,20 +152,26 @@ class Database:
     async def _write_once(self, unit: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         async with self.writer.connect() as connection:
             try:
-                result = await unit(connection)
+                async with asyncio.timeout(UNIT_TIMEOUT_S):
+                    result = await unit(connection)
+            except (TimeoutError, asyncio.CancelledError):
+                # In the middle of a statement: nobody knows where this connection stands.
+                await connection.invalidate()
+                raise
             except Exception:
                 await _roll_back(connection)
-                raise
-            except BaseException:
-                # Cancelled in the middle of a statement: nobody knows where this connection stands.
-                await connection.invalidate()
                 raise
             await self._commit(connection)
             return result
 
     async def _commit(self, connection: AsyncConnection) -> None:
         try:
-            await connection.commit()
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await connection.commit()
+        except TimeoutError:
+            log.warning("commit_outcome_unknown", cause="no answer")
+            await connection.invalidate()
+            raise CommitUnknown from None
         except DBAPIError as error:
             if error.connection_invalidated or _code(error) in MYSQL_LOST:
                 log.warning("commit_outcome_unknown", cause=str(error.orig))
@@ -171,6 +185,8 @@ class Database:
 
     def _engine(self, url: str, isolation_level: Any, pool_size: int) -> AsyncEngine:
         options: dict[str, Any] = {}
+        if not self.is_sqlite:
+            options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S}
         if isolation_level is not None:
             options["isolation_level"] = isolation_level
         if isolation_level == "AUTOCOMMIT":

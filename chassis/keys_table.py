@@ -51,11 +51,16 @@ class KeysTable:
             return await self.find(claim.owner, claim.key)
         return None
 
-    async def find(self, owner: str, key: str) -> Claim | None:
-        """The claim of a key, if there is one."""
+    async def find(self, owner: str, key: str, *, settled: bool = False) -> Claim | None:
+        """The claim of a key, if there is one.
+
+        With `settled`, waits for a transaction that may be storing it.
+        """
         found = select(self._table).where(
             self._table.c.owner == owner, self._table.c.idempotency_key == key
         )
+        if settled:
+            found = found.with_for_update(read=True)
         row = (await self._connection.execute(found)).mappings().one_or_none()
         if row is None:
             return None

@@ -42,6 +42,8 @@ class Program:
     # The package of its migrations.
     migrations: str
     wire: Callable[[Any, AuthSettings, Database], Awaitable[Hosted]]
+    # Raises SettingsError for what only this program asks of AUTH_… settings.
+    check: Callable[[AuthSettings], object] = lambda _: None
 
 
 def main(program: Program, arguments: Sequence[str] | None = None) -> int:
@@ -79,10 +81,11 @@ async def _migrate(program: Program) -> None:
 
 
 async def _serve(program: Program) -> None:
-    settings, auth, verifier = load_together(
+    settings, auth, verifier, _ = load_together(
         lambda: load(program.settings),
         lambda: load(AuthSettings),
         lambda: tokens.verifier(load(AuthSettings)),
+        lambda: program.check(load(AuthSettings)),
     )
     logs.configure(program.name, settings.log_level)
     stop = _on_signals()

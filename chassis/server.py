@@ -58,7 +58,11 @@ async def running(
     """
     health = Health(hosted.name, hosted.ready)
     server = _build(hosted, health, verifier)
-    port = _bind(server, listen)
+    try:
+        port = _bind(server, listen)
+    except AddressTaken:
+        await hosted.close()
+        raise
     await health.check()
     await server.start()
     background = [asyncio.create_task(worker.run(), name=worker.name) for worker in hosted.workers]

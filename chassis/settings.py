@@ -42,9 +42,6 @@ def _database_url(value: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 Loaded = TypeVar("Loaded", bound=BaseSettings)
-First = TypeVar("First")
-Second = TypeVar("Second")
-Third = TypeVar("Third")
 
 
 class AuthSettings(BaseSettings):
@@ -102,26 +99,22 @@ def load(settings: type[Loaded]) -> Loaded:
         raise SettingsError("\n".join(lines)) from None
 
 
-def load_together(
-    first: Callable[[], First], second: Callable[[], Second], third: Callable[[], Third]
-) -> tuple[First, Second, Third]:
-    """Load three things, and report the mistakes of all of them, each once.
+def load_together(*loaders: Callable[[], Any]) -> tuple[Any, ...]:
+    """Call all of these, and report the mistakes of all of them, each once.
 
     Raises:
         SettingsError: one or more could not be loaded.
     """
     mistakes: dict[str, None] = {}
-
-    def attempt(load_one: Callable[[], Any]) -> Any:
+    loaded = []
+    for loader in loaders:
         try:
-            return load_one()
+            loaded.append(loader())
         except SettingsError as error:
             mistakes.update(dict.fromkeys(str(error).splitlines()))
-
-    loaded = (attempt(first), attempt(second), attempt(third))
     if mistakes:
         raise SettingsError("\n".join(mistakes))
-    return loaded
+    return tuple(loaded)
 
 
 def describe(settings: type[BaseSettings]) -> list[tuple[str, str, str]]:

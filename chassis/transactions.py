@@ -31,7 +31,8 @@ class Transactions(Protocol[Repository_co]):
         """Run a unit as one transaction: all of it is committed when this returns.
 
         An error of the unit rolls everything back. When the connection is lost at COMMIT,
-        `landed` is asked what came of the unit; none means that it was not stored.
+        `landed` is asked what came of the unit; none means that it was not stored, so it should
+        read with a lock, which waits for a commit that is still going on.
 
         Raises:
             DependencyUnavailable: the database cannot be reached.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, insert, select, update
+from sqlalchemy import RowMapping, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,7 +21,7 @@ from booking_svc.persistence.tables import (
     reservation_claims,
     sagas,
 )
-from booking_svc.saga.machine import Saga
+from booking_svc.saga.machine import Saga, State
 from chassis.database import is_duplicate
 from chassis.keys_table import KeysTable
 
@@ -98,13 +98,15 @@ class SqlBookings:
         await self._connection.execute(insert(sagas).values(vars(saga)))
 
     async def save_saga(self, saga: Saga) -> bool:
-        """Store where a saga stands, unless its attempt is over: then false."""
+        """Store where a saga stands, unless its attempt is over or it has ended: then false."""
         saved = await self._connection.execute(
             update(sagas)
             .where(
                 sagas.c.booking_id == saga.booking_id,
                 sagas.c.definition == saga.definition,
                 sagas.c.attempt == saga.attempt,
+                # What has ended stays so; to write the same end again is harmless.
+                or_(sagas.c.state == State.RUNNING, sagas.c.state == saga.state),
             )
             .values(
                 step=saga.step,

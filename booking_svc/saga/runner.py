@@ -39,7 +39,7 @@ Action = Callable[[Errand], Awaitable[Outcome]]
 
 
 class LeaseLost(Exception):
-    """The saga belongs to another process now; this one must write nothing more."""
+    """The saga belongs to another process now, or has ended: this one must write nothing more."""
 
 
 class Journal(Protocol):

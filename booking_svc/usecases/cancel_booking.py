@@ -45,10 +45,12 @@ class CancelBooking:
             return booking, saga
 
         async def landed(bookings: Bookings) -> tuple[Booking, Saga | None] | None:
-            booking = await bookings.booking(booking_id)
+            # Locked, to wait for a transaction that may be storing it.
+            booking = await bookings.lock_booking(booking_id)
             if booking is None or booking.status is not BookingStatus.CANCELLING:
                 return None
-            # Stored by this call, or by another at the same moment: to run it twice is harmless.
+            # Stored by this call, or by another at the same moment. To run it twice is harmless:
+            # the calls carry the same keys, and what has ended is not written again.
             return booking, machine.begin(CANCEL_BOOKING, booking_id)
 
         booking, saga = await self._transactions.write(unit, landed)

@@ -129,7 +129,7 @@ class ConfirmBooking:
             return await self._store(bookings, request, drawn[0])
 
         async def landed(bookings: Bookings) -> Claim | Booking | None:
-            claim = await bookings.keys.find(request.user_id, request.key)
+            claim = await bookings.keys.find(request.user_id, request.key, settled=True)
             ours = claim is not None and claim.subject == str(drawn[0].booking_id)
             return drawn[0] if ours else claim
 

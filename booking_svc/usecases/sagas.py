@@ -77,7 +77,7 @@ class Sagas:
         if task is not None:
             wait_s = context.remaining_s(WAIT_MAX_S) - ANSWER_MARGIN_S
             done, _ = await asyncio.wait({task}, timeout=max(0.0, wait_s))
-            if done:
+            if done and not isinstance(task.exception(), LeaseLost):
                 return task.result()
         present = await self._transactions.read(
             lambda bookings: bookings.booking(booking.booking_id)

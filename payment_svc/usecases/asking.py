@@ -2,13 +2,15 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 
 from chassis.clock import Clock
+from chassis.errors import DependencyUnavailable, Overloaded
 from payment_svc.domain.outcome import Outcome, Unknown
 from payment_svc.ports import Provider
 
@@ -16,6 +18,10 @@ log = structlog.get_logger(__name__)
 
 # Beyond the provider's own time: to store its answer before someone else may ask again.
 LEASE_MARGIN_S = 10.0
+BACKOFF_BASE_S = 0.1
+BACKOFF_MAX_S = 5.0
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -41,3 +47,17 @@ class Asking:
             cause, stack = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
             log.warning("provider_gave_no_answer", reference=reference, cause=cause, stack=stack)
             return Unknown(cause)
+
+    async def until_stored(self, write: Callable[[], Awaitable[Result]]) -> Result:
+        """Store a provider's answer, again and again until it is stored.
+
+        To give up would be to forget what was taken or given back.
+        """
+        tries = 0
+        while True:
+            try:
+                return await write()
+            except (DependencyUnavailable, Overloaded):
+                tries += 1
+                log.warning("answer_not_stored_yet", tries=tries)
+            await self.clock.sleep(min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2 ** min(tries, 10)))

@@ -123,7 +123,7 @@ class ProcessPayment:
             await ledger.save_payment(settled)
             return settled
 
-        return await self._transactions.write(unit)
+        return await self._asking.until_stored(lambda: self._transactions.write(unit))
 
 
 def _amount_minor(request: NewPayment) -> int:

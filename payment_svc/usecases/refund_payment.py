@@ -141,7 +141,7 @@ class RefundPayment:
             await ledger.save_refund(settled)
             return settled
 
-        return await self._transactions.write(unit)
+        return await self._asking.until_stored(lambda: self._transactions.write(unit))
 
 
 def _asked_minor(request: NewRefund, payment: Payment) -> int | None:
