@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 from grpc_health.v1 import health_pb2
@@ -40,7 +41,7 @@ class Health:
             self._serving = serving
             log.info("health", serving=serving, cause=cause)
             for name in self._names:
-                await self.servicer.set(name, SERVING if serving else NOT_SERVING)
+                await _soon(self.servicer.set(name, SERVING if serving else NOT_SERVING))
         return serving
 
     async def run(self) -> None:
@@ -51,4 +52,11 @@ class Health:
 
     async def shut_down(self) -> None:
         """Report NOT_SERVING from now on, whatever `ready` says."""
-        await self.servicer.enter_graceful_shutdown()
+        await _soon(self.servicer.enter_graceful_shutdown())
+
+
+async def _soon(change: Awaitable[None]) -> None:
+    # A watcher that does not read what it is sent holds a lock that the change needs.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TIMEOUT_S):
+            await change

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 # Clients may ping this often without being told to calm down.
 PING_INTERVAL_MIN_MS = 10_000
+STOP_MARGIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ async def _stop(
     log.info("stopping")
     ends_at = asyncio.get_running_loop().time() + grace_s
     await health.shut_down()
-    await server.stop(grace_s)
+    with suppress(TimeoutError):
+        # It ends the calls that are left after the grace by itself; this is for when it does not.
+        async with asyncio.timeout(grace_s + STOP_MARGIN_S):
+            await server.stop(grace_s)
     await hosted.tasks.drain(max(0.0, ends_at - asyncio.get_running_loop().time()))
     for task in background:
         task.cancel()

@@ -39,7 +39,8 @@ def hosted(**changes: object) -> Hosted:
 
 async def status_of(channel: grpc.aio.Channel, service: str = NAME) -> str:
     request = health_pb2.HealthCheckRequest(service=service)
-    return Status.Name((await health_pb2_grpc.HealthStub(channel).Check(request)).status)
+    answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=WAIT_S)
+    return Status.Name(answer.status)
 
 
 async def wait_for_status(channel: grpc.aio.Channel, wanted: str) -> None:
