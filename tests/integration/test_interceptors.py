@@ -162,8 +162,13 @@ async def test_an_unexpected_error_tells_nothing(
         raise error
 
     probe.behaviour = fail
-    with capture_logs() as lines, refused("INTERNAL", requestId="trace-7") as said:
-        await As(stub, "ann").GetReservations(build.get(1), x_request_id="trace-7")
+    with capture_logs() as lines:
+        with refused("INTERNAL", requestId="trace-7") as said:
+            await As(stub, "ann").GetReservations(build.get(1), x_request_id="trace-7")
+        # A refusal is sent before its line is written.
+        async with asyncio.timeout(10):
+            while not any(line["event"] == "call" for line in lines):  # noqa: ASYNC110 - a log line sets no event
+                await asyncio.sleep(0.01)
     assert (said[0].code, said[0].message) == (grpc.StatusCode.INTERNAL, "internal error")
     assert said[0].metadata == {"requestId": "trace-7"}
     assert [line["event"] for line in lines if line["log_level"] == "error"] == [
