@@ -1,5 +1,6 @@
 """`SqlBookings` keeps what it is given, and lets the database guard what must be unique."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.clock import START
-from support.databases import Databases
+from support.databases import Databases, on_mariadb
 from support.sagas import a_booking
 
 from booking_svc.domain.booking import BookedSeat, Booking, BookingStatus, Failure, PaymentStatus
@@ -19,6 +20,7 @@ from booking_svc.saga.machine import Saga
 from booking_svc.saga.runner import LeaseLost
 from booking_svc.usecases.sagas import BookingJournal
 from chassis.database import DatabaseTransactions
+from chassis.idempotency import Claim
 from chassis.transactions import Transactions
 
 LATER = START + timedelta(microseconds=1)
@@ -164,3 +166,28 @@ async def test_a_users_bookings_before_one(transactions: Transactions[SqlBooking
 
 
 SEATS = (BookedSeat(7, "A1", 100),)
+
+
+async def test_an_ended_saga_stays_ended(transactions: Transactions[SqlBookings]) -> None:
+    """A runner that lags behind cannot reopen a saga; to write the same end again is harmless."""
+    running = machine.begin(CONFIRM_BOOKING, 5001)
+    ended = replace(running, state=machine.State.SUCCEEDED)
+    await transactions.write(lambda bookings: bookings.add_saga(running))
+    for saga, kept in ((ended, True), (ended, True), (running, False)):
+        assert await transactions.write(lambda one, saga=saga: one.save_saga(saga)) is kept
+
+
+@on_mariadb
+async def test_a_settled_look_waits_for_a_commit(databases: Databases) -> None:
+    """Whether a key is stored is not decided while a transaction may still be storing it."""
+    database = await databases.fresh("booking_svc")
+    claim = Claim("ann", "key", "digest", "5001", START)
+    async with database.writer.connect() as connection:
+        await SqlBookings(connection).keys.claim(claim)
+        look = asyncio.create_task(
+            database.read(lambda one: SqlBookings(one).keys.find("ann", "key", settled=True))
+        )
+        await asyncio.sleep(0.3)
+        assert not look.done()
+        await connection.commit()
+    assert await look == claim

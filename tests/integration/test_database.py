@@ -307,3 +307,28 @@ async def test_a_database_that_is_not_there(databases: Databases) -> None:
     database = databases.open("mysql+aiomysql://root@127.0.0.1:1/none")
     with pytest.raises(DependencyUnavailable):
         await database.read(lambda connection: connection.execute(text("SELECT 1")))
+
+
+async def test_a_silent_unit_is_given_up(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that does not answer is unavailable after a while, and the next unit runs."""
+    database = await databases.fresh("inventory_svc")
+    monkeypatch.setattr("chassis.database.UNIT_TIMEOUT_S", 0.05)
+    for run in (database.read, database.write):
+        with pytest.raises(DependencyUnavailable):
+            await run(lambda _: asyncio.sleep(60))
+    monkeypatch.undo()
+    for run in (database.read, database.write):
+        assert await run(lambda one: one.scalar(text("SELECT 1"))) == 1
+
+
+async def test_a_silent_commit_is_unknown(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When COMMIT gets no answer, nobody claims to know what came of it."""
+    database = await databases.fresh("inventory_svc")
+    monkeypatch.setattr("chassis.database.COMMIT_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(AsyncConnection, "commit", lambda _: asyncio.sleep(60))
+    with pytest.raises(CommitUnknown):
+        await database.write(lambda one: one.scalar(text("SELECT 1")))

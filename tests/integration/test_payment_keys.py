@@ -24,6 +24,7 @@ from support.payments import (
     status,
 )
 
+from chassis.errors import DependencyUnavailable, DomainError, Overloaded
 from payment_svc.domain.outcome import DeclineCode, Declined, Unknown
 
 SUCCEEDED = {"ProcessPayment": "SUCCESS", "RefundPayment": "REFUNDED"}
@@ -285,3 +286,21 @@ async def test_a_key_in_the_request(payments: Payments) -> None:
 
 async def _answer(call: Call, request: Message) -> Any:
     return await call(request, idempotency_key="k")
+
+
+@pytest.mark.parametrize("error", [Overloaded("busy"), DependencyUnavailable("gone")], ids=repr)
+async def test_a_known_answer_is_never_dropped(
+    payments: Payments, monkeypatch: pytest.MonkeyPatch, error: DomainError
+) -> None:
+    """What the provider has answered is written until it is stored, and it is asked only once."""
+    write, failures = payments.database.write, [error] * 3
+
+    async def write_later(*arguments: Any) -> Any:
+        if payments.provider.journal and failures:
+            raise failures.pop()
+        return await write(*arguments)
+
+    monkeypatch.setattr(payments.database, "write", write_later)
+    taken = await payments.pay()
+    assert (status(taken), failures) == ("SUCCESS", [])
+    assert len(payments.provider.journal) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support.tokens import SECRET
 
+from booking_svc import wiring as booking_wiring
 from chassis import program, tokens
 from chassis.settings import AuthSettings, SettingsError, describe, load, load_together
 from inventory_svc.config import InventorySettings
@@ -144,3 +145,13 @@ def test_every_setting_has_a_sentence() -> None:
         assert name.startswith(("INVENTORY_", "AUTH_"))
         assert default
         assert len(meaning) > 10
+
+
+def test_what_one_program_asks_is_reported_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The token that bookings call others with is missed together with all other mistakes."""
+    monkeypatch.setenv("BOOKING_LISTEN", "nowhere")
+    assert program.main(booking_wiring.PROGRAM, []) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("BOOKING_LISTEN", "AUTH_JWT_SECRET", "TOKEN_FILE"))
