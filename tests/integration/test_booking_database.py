@@ -119,7 +119,7 @@ async def test_a_commit_of_the_journal_that_is_lost(
     ann = stack.buyer("ann")
     held = await ann.hold("A1")
     stack.provider.hold()
-    pending = await ann.asks(confirm_request(held), timeout_s=0.6)
+    pending = await ann.asks(confirm_request(held), timeout_s=2.0)
     lost = lose_commit(landed)
     stack.provider.release()
     await ann.sees(pending.booking.booking_id, "CONFIRMED")
