@@ -42,7 +42,7 @@ async def test_a_cancellation_that_takes_time(stack: Stack) -> None:
     booking = await ann.confirm(await ann.hold("A1"))
     stack.provider.hold()
     for _ in range(2):
-        present = await ann.cancel(booking.booking_id, timeout_s=0.6)
+        present = await ann.cancel(booking.booking_id, timeout_s=1.5)
         assert present.status == pb.Booking.CANCELLING
     stack.provider.release()
     assert (await ann.cancel(booking.booking_id)).status == pb.Booking.CANCELLED
@@ -79,7 +79,7 @@ async def test_what_cannot_be_cancelled(stack: Stack, status: str) -> None:
     """A booking that is PENDING or FAILED has nothing to cancel, and says so."""
     ann = stack.buyer("ann")
     stack.provider.hold()
-    await ann.asks(confirm_request(await ann.hold("A1"), POOR_CARD), timeout_s=0.6)
+    await ann.asks(confirm_request(await ann.hold("A1"), POOR_CARD), timeout_s=1.5)
     (booking,) = (await ann.mine()).bookings
     if status == "FAILED":
         stack.provider.release()
