@@ -83,12 +83,14 @@ class ConfirmBookingRequest(_message.Message):
     def __init__(self, reservation_ids: _Optional[_Iterable[int]] = ..., payment_method: _Optional[_Union[_payment_pb2.PaymentMethod, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class ListMyBookingsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "booking_reference")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BOOKING_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    booking_reference: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., booking_reference: _Optional[str] = ...) -> None: ...
 
 class ListMyBookingsResponse(_message.Message):
     __slots__ = ("bookings", "next_page_token")
@@ -109,3 +111,37 @@ class CancelBookingRequest(_message.Message):
     BOOKING_ID_FIELD_NUMBER: _ClassVar[int]
     booking_id: int
     def __init__(self, booking_id: _Optional[int] = ...) -> None: ...
+
+class WatchBookingRequest(_message.Message):
+    __slots__ = ("booking_id",)
+    BOOKING_ID_FIELD_NUMBER: _ClassVar[int]
+    booking_id: int
+    def __init__(self, booking_id: _Optional[int] = ...) -> None: ...
+
+class StreamBookingEventsRequest(_message.Message):
+    __slots__ = ("cursor",)
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    cursor: str
+    def __init__(self, cursor: _Optional[str] = ...) -> None: ...
+
+class BookingEvent(_message.Message):
+    __slots__ = ("cursor", "type", "booking", "occurred_at")
+    class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        TYPE_UNSPECIFIED: _ClassVar[BookingEvent.Type]
+        CONFIRMED: _ClassVar[BookingEvent.Type]
+        FAILED: _ClassVar[BookingEvent.Type]
+        CANCELLED: _ClassVar[BookingEvent.Type]
+    TYPE_UNSPECIFIED: BookingEvent.Type
+    CONFIRMED: BookingEvent.Type
+    FAILED: BookingEvent.Type
+    CANCELLED: BookingEvent.Type
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    BOOKING_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    cursor: str
+    type: BookingEvent.Type
+    booking: Booking
+    occurred_at: _timestamp_pb2.Timestamp
+    def __init__(self, cursor: _Optional[str] = ..., type: _Optional[_Union[BookingEvent.Type, str]] = ..., booking: _Optional[_Union[Booking, _Mapping]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

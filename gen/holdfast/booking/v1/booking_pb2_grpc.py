@@ -62,6 +62,16 @@ class BookingServiceStub:
                 request_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.CancelBookingRequest.SerializeToString,
                 response_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.Booking.FromString,
                 _registered_method=True)
+        self.WatchBooking = channel.unary_stream(
+                '/holdfast.booking.v1.BookingService/WatchBooking',
+                request_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.WatchBookingRequest.SerializeToString,
+                response_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.Booking.FromString,
+                _registered_method=True)
+        self.StreamBookingEvents = channel.unary_stream(
+                '/holdfast.booking.v1.BookingService/StreamBookingEvents',
+                request_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.StreamBookingEventsRequest.SerializeToString,
+                response_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.BookingEvent.FromString,
+                _registered_method=True)
 
 
 class BookingServiceServicer:
@@ -82,7 +92,9 @@ class BookingServiceServicer:
         Needs an idempotency key, in the metadata `idempotency-key` or in the
         request. A repeat with the same key returns the stored answer, byte for byte,
         with the metadata `idempotent-replayed: true`: the booking as it was
-        confirmed, or the decline. When the call fails before anything is stored
+        confirmed, the decline, or the booking as it was called off. While the first
+        call runs, a repeat is `ABORTED`; with the metadata `idempotency-wait: true`
+        it waits for that answer, until its deadline. When the call fails before anything is stored
         (`INVALID_ARGUMENT`, `NOT_FOUND`, `RESERVATION_…`), the key stays free.
 
         Returns the booking: CONFIRMED; or PENDING when the caller's time is nearly
@@ -94,8 +106,9 @@ class BookingServiceServicer:
         (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION` (`RESERVATION_EXPIRED`,
         `RESERVATION_NOT_ACTIVE`, `RESERVATIONS_MIXED`; `PAYMENT_FAILED`: declined,
         the reservations are released; `SEATS_LOST`: paid, the seats were gone, the
-        money is given back), `ABORTED` (`IDEMPOTENCY_KEY_IN_USE`), `UNAVAILABLE`
-        (`DEPENDENCY_UNAVAILABLE`).
+        money is given back), `ABORTED` (`IDEMPOTENCY_KEY_IN_USE`),
+        `RESOURCE_EXHAUSTED` (`OVERLOADED`: nothing is stored, retry after the delay
+        in `google.rpc.RetryInfo`), `UNAVAILABLE` (`DEPENDENCY_UNAVAILABLE`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,15 +135,45 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelBooking(self, request, context):
-        """Cancels one of the caller's confirmed bookings: frees its seats and gives
-        back its payment.
+        """Cancels one of the caller's bookings: frees its seats and gives back its
+        payment. One that is PENDING is called off in the middle.
 
         Returns the booking: CANCELLED; or CANCELLING when the caller's time is
         nearly over and not all is given back yet. Repeating the call is safe and
         returns the booking as it then is.
 
         Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `FAILED_PRECONDITION`
-        (`BOOKING_NOT_CANCELLABLE`: it is PENDING or FAILED).
+        (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchBooking(self, request, context):
+        """Streams one of the caller's bookings: as it is now, then at each change. Has
+        no effects.
+
+        Ends after a booking that is CONFIRMED, FAILED or CANCELLED. Ends with
+        `UNAVAILABLE` when the server stops: call it again.
+
+        Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `RESOURCE_EXHAUSTED`
+        (`OVERLOADED`: too many streams are open).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamBookingEvents(self, request, context):
+        """Streams what becomes of all bookings, for search, mail and the like: an event
+        when one is confirmed, fails or is cancelled, in the order in which that was
+        stored, without a gap. Needs the scope `admin`.
+
+        Starts after `cursor` and goes on with new events as they come. Ends with
+        `UNAVAILABLE` when the server stops: go on from the last cursor. An event
+        may come twice around such an end, so handle each as if it could.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
+        stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,6 +201,16 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     servicer.CancelBooking,
                     request_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.CancelBookingRequest.FromString,
                     response_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.Booking.SerializeToString,
+            ),
+            'WatchBooking': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchBooking,
+                    request_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.WatchBookingRequest.FromString,
+                    response_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.Booking.SerializeToString,
+            ),
+            'StreamBookingEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamBookingEvents,
+                    request_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.StreamBookingEventsRequest.FromString,
+                    response_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.BookingEvent.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -276,6 +329,60 @@ class BookingService:
             '/holdfast.booking.v1.BookingService/CancelBooking',
             holdfast_dot_booking_dot_v1_dot_booking__pb2.CancelBookingRequest.SerializeToString,
             holdfast_dot_booking_dot_v1_dot_booking__pb2.Booking.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchBooking(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/holdfast.booking.v1.BookingService/WatchBooking',
+            holdfast_dot_booking_dot_v1_dot_booking__pb2.WatchBookingRequest.SerializeToString,
+            holdfast_dot_booking_dot_v1_dot_booking__pb2.Booking.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamBookingEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/holdfast.booking.v1.BookingService/StreamBookingEvents',
+            holdfast_dot_booking_dot_v1_dot_booking__pb2.StreamBookingEventsRequest.SerializeToString,
+            holdfast_dot_booking_dot_v1_dot_booking__pb2.BookingEvent.FromString,
             options,
             channel_credentials,
             insecure,

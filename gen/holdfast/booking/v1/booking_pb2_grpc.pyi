@@ -48,7 +48,9 @@ class BookingServiceStub:
     Needs an idempotency key, in the metadata `idempotency-key` or in the
     request. A repeat with the same key returns the stored answer, byte for byte,
     with the metadata `idempotent-replayed: true`: the booking as it was
-    confirmed, or the decline. When the call fails before anything is stored
+    confirmed, the decline, or the booking as it was called off. While the first
+    call runs, a repeat is `ABORTED`; with the metadata `idempotency-wait: true`
+    it waits for that answer, until its deadline. When the call fails before anything is stored
     (`INVALID_ARGUMENT`, `NOT_FOUND`, `RESERVATION_…`), the key stays free.
 
     Returns the booking: CONFIRMED; or PENDING when the caller's time is nearly
@@ -60,8 +62,9 @@ class BookingServiceStub:
     (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION` (`RESERVATION_EXPIRED`,
     `RESERVATION_NOT_ACTIVE`, `RESERVATIONS_MIXED`; `PAYMENT_FAILED`: declined,
     the reservations are released; `SEATS_LOST`: paid, the seats were gone, the
-    money is given back), `ABORTED` (`IDEMPOTENCY_KEY_IN_USE`), `UNAVAILABLE`
-    (`DEPENDENCY_UNAVAILABLE`).
+    money is given back), `ABORTED` (`IDEMPOTENCY_KEY_IN_USE`),
+    `RESOURCE_EXHAUSTED` (`OVERLOADED`: nothing is stored, retry after the delay
+    in `google.rpc.RetryInfo`), `UNAVAILABLE` (`DEPENDENCY_UNAVAILABLE`).
     """
     ListMyBookings: _grpc.UnaryUnaryMultiCallable[_booking_pb2.ListMyBookingsRequest, _booking_pb2.ListMyBookingsResponse]
     """Lists the caller's bookings, newest first, page by page. Has no effects.
@@ -76,15 +79,37 @@ class BookingServiceStub:
     to someone else).
     """
     CancelBooking: _grpc.UnaryUnaryMultiCallable[_booking_pb2.CancelBookingRequest, _booking_pb2.Booking]
-    """Cancels one of the caller's confirmed bookings: frees its seats and gives
-    back its payment.
+    """Cancels one of the caller's bookings: frees its seats and gives back its
+    payment. One that is PENDING is called off in the middle.
 
     Returns the booking: CANCELLED; or CANCELLING when the caller's time is
     nearly over and not all is given back yet. Repeating the call is safe and
     returns the booking as it then is.
 
     Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `FAILED_PRECONDITION`
-    (`BOOKING_NOT_CANCELLABLE`: it is PENDING or FAILED).
+    (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing).
+    """
+    WatchBooking: _grpc.UnaryStreamMultiCallable[_booking_pb2.WatchBookingRequest, _booking_pb2.Booking]
+    """Streams one of the caller's bookings: as it is now, then at each change. Has
+    no effects.
+
+    Ends after a booking that is CONFIRMED, FAILED or CANCELLED. Ends with
+    `UNAVAILABLE` when the server stops: call it again.
+
+    Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `RESOURCE_EXHAUSTED`
+    (`OVERLOADED`: too many streams are open).
+    """
+    StreamBookingEvents: _grpc.UnaryStreamMultiCallable[_booking_pb2.StreamBookingEventsRequest, _booking_pb2.BookingEvent]
+    """Streams what becomes of all bookings, for search, mail and the like: an event
+    when one is confirmed, fails or is cancelled, in the order in which that was
+    stored, without a gap. Needs the scope `admin`.
+
+    Starts after `cursor` and goes on with new events as they come. Ends with
+    `UNAVAILABLE` when the server stops: go on from the last cursor. An event
+    may come twice around such an end, so handle each as if it could.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
+    stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
     """
 
 @_typing.type_check_only
@@ -107,7 +132,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     Needs an idempotency key, in the metadata `idempotency-key` or in the
     request. A repeat with the same key returns the stored answer, byte for byte,
     with the metadata `idempotent-replayed: true`: the booking as it was
-    confirmed, or the decline. When the call fails before anything is stored
+    confirmed, the decline, or the booking as it was called off. While the first
+    call runs, a repeat is `ABORTED`; with the metadata `idempotency-wait: true`
+    it waits for that answer, until its deadline. When the call fails before anything is stored
     (`INVALID_ARGUMENT`, `NOT_FOUND`, `RESERVATION_…`), the key stays free.
 
     Returns the booking: CONFIRMED; or PENDING when the caller's time is nearly
@@ -119,8 +146,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION` (`RESERVATION_EXPIRED`,
     `RESERVATION_NOT_ACTIVE`, `RESERVATIONS_MIXED`; `PAYMENT_FAILED`: declined,
     the reservations are released; `SEATS_LOST`: paid, the seats were gone, the
-    money is given back), `ABORTED` (`IDEMPOTENCY_KEY_IN_USE`), `UNAVAILABLE`
-    (`DEPENDENCY_UNAVAILABLE`).
+    money is given back), `ABORTED` (`IDEMPOTENCY_KEY_IN_USE`),
+    `RESOURCE_EXHAUSTED` (`OVERLOADED`: nothing is stored, retry after the delay
+    in `google.rpc.RetryInfo`), `UNAVAILABLE` (`DEPENDENCY_UNAVAILABLE`).
     """
     ListMyBookings: _aio.UnaryUnaryMultiCallable[_booking_pb2.ListMyBookingsRequest, _booking_pb2.ListMyBookingsResponse]  # type: ignore[assignment]
     """Lists the caller's bookings, newest first, page by page. Has no effects.
@@ -135,15 +163,37 @@ class BookingServiceAsyncStub(BookingServiceStub):
     to someone else).
     """
     CancelBooking: _aio.UnaryUnaryMultiCallable[_booking_pb2.CancelBookingRequest, _booking_pb2.Booking]  # type: ignore[assignment]
-    """Cancels one of the caller's confirmed bookings: frees its seats and gives
-    back its payment.
+    """Cancels one of the caller's bookings: frees its seats and gives back its
+    payment. One that is PENDING is called off in the middle.
 
     Returns the booking: CANCELLED; or CANCELLING when the caller's time is
     nearly over and not all is given back yet. Repeating the call is safe and
     returns the booking as it then is.
 
     Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `FAILED_PRECONDITION`
-    (`BOOKING_NOT_CANCELLABLE`: it is PENDING or FAILED).
+    (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing).
+    """
+    WatchBooking: _aio.UnaryStreamMultiCallable[_booking_pb2.WatchBookingRequest, _booking_pb2.Booking]  # type: ignore[assignment]
+    """Streams one of the caller's bookings: as it is now, then at each change. Has
+    no effects.
+
+    Ends after a booking that is CONFIRMED, FAILED or CANCELLED. Ends with
+    `UNAVAILABLE` when the server stops: call it again.
+
+    Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `RESOURCE_EXHAUSTED`
+    (`OVERLOADED`: too many streams are open).
+    """
+    StreamBookingEvents: _aio.UnaryStreamMultiCallable[_booking_pb2.StreamBookingEventsRequest, _booking_pb2.BookingEvent]  # type: ignore[assignment]
+    """Streams what becomes of all bookings, for search, mail and the like: an event
+    when one is confirmed, fails or is cancelled, in the order in which that was
+    stored, without a gap. Needs the scope `admin`.
+
+    Starts after `cursor` and goes on with new events as they come. Ends with
+    `UNAVAILABLE` when the server stops: go on from the last cursor. An event
+    may come twice around such an end, so handle each as if it could.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
+    stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
     """
 
 class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -169,7 +219,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         Needs an idempotency key, in the metadata `idempotency-key` or in the
         request. A repeat with the same key returns the stored answer, byte for byte,
         with the metadata `idempotent-replayed: true`: the booking as it was
-        confirmed, or the decline. When the call fails before anything is stored
+        confirmed, the decline, or the booking as it was called off. While the first
+        call runs, a repeat is `ABORTED`; with the metadata `idempotency-wait: true`
+        it waits for that answer, until its deadline. When the call fails before anything is stored
         (`INVALID_ARGUMENT`, `NOT_FOUND`, `RESERVATION_…`), the key stays free.
 
         Returns the booking: CONFIRMED; or PENDING when the caller's time is nearly
@@ -181,8 +233,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION` (`RESERVATION_EXPIRED`,
         `RESERVATION_NOT_ACTIVE`, `RESERVATIONS_MIXED`; `PAYMENT_FAILED`: declined,
         the reservations are released; `SEATS_LOST`: paid, the seats were gone, the
-        money is given back), `ABORTED` (`IDEMPOTENCY_KEY_IN_USE`), `UNAVAILABLE`
-        (`DEPENDENCY_UNAVAILABLE`).
+        money is given back), `ABORTED` (`IDEMPOTENCY_KEY_IN_USE`),
+        `RESOURCE_EXHAUSTED` (`OVERLOADED`: nothing is stored, retry after the delay
+        in `google.rpc.RetryInfo`), `UNAVAILABLE` (`DEPENDENCY_UNAVAILABLE`).
         """
 
     @_abc_1.abstractmethod
@@ -215,15 +268,49 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_pb2.CancelBookingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_pb2.Booking, _abc.Awaitable[_booking_pb2.Booking]]:
-        """Cancels one of the caller's confirmed bookings: frees its seats and gives
-        back its payment.
+        """Cancels one of the caller's bookings: frees its seats and gives back its
+        payment. One that is PENDING is called off in the middle.
 
         Returns the booking: CANCELLED; or CANCELLING when the caller's time is
         nearly over and not all is given back yet. Repeating the call is safe and
         returns the booking as it then is.
 
         Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `FAILED_PRECONDITION`
-        (`BOOKING_NOT_CANCELLABLE`: it is PENDING or FAILED).
+        (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing).
+        """
+
+    @_abc_1.abstractmethod
+    def WatchBooking(
+        self,
+        request: _booking_pb2.WatchBookingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_booking_pb2.Booking], _abc.AsyncIterator[_booking_pb2.Booking]]:
+        """Streams one of the caller's bookings: as it is now, then at each change. Has
+        no effects.
+
+        Ends after a booking that is CONFIRMED, FAILED or CANCELLED. Ends with
+        `UNAVAILABLE` when the server stops: call it again.
+
+        Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `RESOURCE_EXHAUSTED`
+        (`OVERLOADED`: too many streams are open).
+        """
+
+    @_abc_1.abstractmethod
+    def StreamBookingEvents(
+        self,
+        request: _booking_pb2.StreamBookingEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_booking_pb2.BookingEvent], _abc.AsyncIterator[_booking_pb2.BookingEvent]]:
+        """Streams what becomes of all bookings, for search, mail and the like: an event
+        when one is confirmed, fails or is cancelled, in the order in which that was
+        stored, without a gap. Needs the scope `admin`.
+
+        Starts after `cursor` and goes on with new events as they come. Ends with
+        `UNAVAILABLE` when the server stops: go on from the last cursor. An event
+        may come twice around such an end, so handle each as if it could.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
+        stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
         """
 
 def add_BookingServiceServicer_to_server(servicer: BookingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,6 +33,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEPENDENCY_UNAVAILABLE: _ClassVar[Reason]
     DEADLINE_TOO_SHORT: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
+    SAGA_NOT_FOUND: _ClassVar[Reason]
+    SAGA_NOT_PARKED: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 INVALID_FIELD: Reason
 TOKEN_MISSING: Reason
@@ -60,3 +62,5 @@ OVERLOADED: Reason
 DEPENDENCY_UNAVAILABLE: Reason
 DEADLINE_TOO_SHORT: Reason
 INTERNAL: Reason
+SAGA_NOT_FOUND: Reason
+SAGA_NOT_PARKED: Reason

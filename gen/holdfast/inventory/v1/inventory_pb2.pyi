@@ -177,12 +177,14 @@ class ExtendReservationsResponse(_message.Message):
     def __init__(self, reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ...) -> None: ...
 
 class ConfirmReservationsRequest(_message.Message):
-    __slots__ = ("reservation_ids", "booking_reference")
+    __slots__ = ("reservation_ids", "booking_reference", "retake_expired")
     RESERVATION_IDS_FIELD_NUMBER: _ClassVar[int]
     BOOKING_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RETAKE_EXPIRED_FIELD_NUMBER: _ClassVar[int]
     reservation_ids: _containers.RepeatedScalarFieldContainer[int]
     booking_reference: str
-    def __init__(self, reservation_ids: _Optional[_Iterable[int]] = ..., booking_reference: _Optional[str] = ...) -> None: ...
+    retake_expired: bool
+    def __init__(self, reservation_ids: _Optional[_Iterable[int]] = ..., booking_reference: _Optional[str] = ..., retake_expired: _Optional[bool] = ...) -> None: ...
 
 class ConfirmReservationsResponse(_message.Message):
     __slots__ = ("reservations",)

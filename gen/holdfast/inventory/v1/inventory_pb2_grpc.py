@@ -31,8 +31,8 @@ class InventoryServiceStub:
     Two promises. A seat belongs to at most one live reservation at any moment,
     whatever the number of callers and of replicas. And every change is safe to
     repeat, to send late and to send in the wrong order, because a reservation
-    moves only forward: ACTIVE, then CONFIRMED, CANCELLED or EXPIRED; CONFIRMED,
-    then CANCELLED.
+    moves only forward: ACTIVE, then EXPIRED, then CONFIRMED, then CANCELLED, each
+    of which may be left out.
 
     A call needs a token with one of the scopes named at each method. A caller
     with the scope `bookings` sees and extends the reservations of the token's
@@ -88,8 +88,8 @@ class InventoryServiceServicer:
     Two promises. A seat belongs to at most one live reservation at any moment,
     whatever the number of callers and of replicas. And every change is safe to
     repeat, to send late and to send in the wrong order, because a reservation
-    moves only forward: ACTIVE, then CONFIRMED, CANCELLED or EXPIRED; CONFIRMED,
-    then CANCELLED.
+    moves only forward: ACTIVE, then EXPIRED, then CONFIRMED, then CANCELLED, each
+    of which may be left out.
 
     A call needs a token with one of the scopes named at each method. A caller
     with the scope `bookings` sees and extends the reservations of the token's
@@ -175,7 +175,9 @@ class InventoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmReservations(self, request, context):
-        """Books the seats of active reservations for one booking: all or none.
+        """Books the seats of active reservations for one booking: all or none. With
+        `retake_expired`, also those of reservations that have expired, where the
+        seats are still free.
 
         Returns the reservations. Repeating the call with the same
         `booking_reference` returns the same again; a call that arrives after
@@ -197,8 +199,10 @@ class InventoryServiceServicer:
         Returns the reservations as they then are. With a `booking_reference` the
         call sees to it that this booking holds none of these seats: a reservation
         confirmed for another booking is left alone, and the call succeeds. Without
-        one it cancels active reservations only. Repeating it, or sending it for
-        reservations that have expired, succeeds and changes nothing.
+        one it cancels active reservations only. Repeating it succeeds and changes
+        nothing. A reservation that has expired is cancelled for its booking, so that
+        a late `ConfirmReservations` with `retake_expired` is refused; without a
+        `booking_reference` it stays as it is.
 
         Scope: `inventory`.
 
@@ -261,8 +265,8 @@ class InventoryService:
     Two promises. A seat belongs to at most one live reservation at any moment,
     whatever the number of callers and of replicas. And every change is safe to
     repeat, to send late and to send in the wrong order, because a reservation
-    moves only forward: ACTIVE, then CONFIRMED, CANCELLED or EXPIRED; CONFIRMED,
-    then CANCELLED.
+    moves only forward: ACTIVE, then EXPIRED, then CONFIRMED, then CANCELLED, each
+    of which may be left out.
 
     A call needs a token with one of the scopes named at each method. A caller
     with the scope `bookings` sees and extends the reservations of the token's

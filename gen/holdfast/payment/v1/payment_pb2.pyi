@@ -180,3 +180,33 @@ class RefundPaymentRequest(_message.Message):
     reason: str
     idempotency_key: str
     def __init__(self, payment_id: _Optional[str] = ..., amount: _Optional[_Union[_decimal_pb2.Decimal, _Mapping]] = ..., reason: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class CancelPaymentRequest(_message.Message):
+    __slots__ = ("booking_reference", "reason")
+    BOOKING_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    booking_reference: str
+    reason: str
+    def __init__(self, booking_reference: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CancelPaymentResponse(_message.Message):
+    __slots__ = ("payments",)
+    PAYMENTS_FIELD_NUMBER: _ClassVar[int]
+    payments: _containers.RepeatedCompositeFieldContainer[Payment]
+    def __init__(self, payments: _Optional[_Iterable[_Union[Payment, _Mapping]]] = ...) -> None: ...
+
+class StreamPaymentEventsRequest(_message.Message):
+    __slots__ = ("cursor",)
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    cursor: str
+    def __init__(self, cursor: _Optional[str] = ...) -> None: ...
+
+class PaymentEvent(_message.Message):
+    __slots__ = ("cursor", "payment", "occurred_at")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    cursor: str
+    payment: Payment
+    occurred_at: _timestamp_pb2.Timestamp
+    def __init__(self, cursor: _Optional[str] = ..., payment: _Optional[_Union[Payment, _Mapping]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -64,6 +64,16 @@ class PaymentServiceStub:
                 request_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.SerializeToString,
                 response_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.Refund.FromString,
                 _registered_method=True)
+        self.CancelPayment = channel.unary_unary(
+                '/holdfast.payment.v1.PaymentService/CancelPayment',
+                request_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentRequest.SerializeToString,
+                response_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentResponse.FromString,
+                _registered_method=True)
+        self.StreamPaymentEvents = channel.unary_stream(
+                '/holdfast.payment.v1.PaymentService/StreamPaymentEvents',
+                request_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.StreamPaymentEventsRequest.SerializeToString,
+                response_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.PaymentEvent.FromString,
+                _registered_method=True)
 
 
 class PaymentServiceServicer:
@@ -140,6 +150,40 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelPayment(self, request, context):
+        """Sees to it that no money stays taken for a booking. For services that undo a
+        booking; it has no REST route.
+
+        A payment without an answer from its provider is CANCELLED, and if the money
+        turns out to be taken after all it is given back. A payment that was taken is
+        given back. A `ProcessPayment` for this booking that comes later takes
+        nothing: its payment is CANCELLED from the start.
+
+        Returns the payments of the booking as they then are, none if there were
+        none. Repeating the call is safe; it asks anew for a refund that was refused.
+        Nothing stays taken when each of them is FAILED, CANCELLED or REFUNDED. One
+        that is still SUCCESS or PARTIALLY_REFUNDED is on its way back if all of its
+        amount is in `refunded_amount`; else its provider refused the refund.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamPaymentEvents(self, request, context):
+        """Streams what becomes of payments: an event for each change of a payment's
+        state, in the order in which the changes were stored, without a gap.
+
+        Starts after `cursor` and goes on with new events as they come. Ends with
+        `UNAVAILABLE` when the server stops: go on from the last cursor. An event
+        may come twice around such an end, so handle each as if it could.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
+        stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +206,16 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.RefundPayment,
                     request_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.FromString,
                     response_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.Refund.SerializeToString,
+            ),
+            'CancelPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelPayment,
+                    request_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentRequest.FromString,
+                    response_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentResponse.SerializeToString,
+            ),
+            'StreamPaymentEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamPaymentEvents,
+                    request_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.StreamPaymentEventsRequest.FromString,
+                    response_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.PaymentEvent.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -282,6 +336,60 @@ class PaymentService:
             '/holdfast.payment.v1.PaymentService/RefundPayment',
             holdfast_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.SerializeToString,
             holdfast_dot_payment_dot_v1_dot_payment__pb2.Refund.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdfast.payment.v1.PaymentService/CancelPayment',
+            holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentRequest.SerializeToString,
+            holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamPaymentEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/holdfast.payment.v1.PaymentService/StreamPaymentEvents',
+            holdfast_dot_payment_dot_v1_dot_payment__pb2.StreamPaymentEventsRequest.SerializeToString,
+            holdfast_dot_payment_dot_v1_dot_payment__pb2.PaymentEvent.FromString,
             options,
             channel_credentials,
             insecure,

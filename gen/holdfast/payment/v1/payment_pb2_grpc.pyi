@@ -88,6 +88,32 @@ class PaymentServiceStub:
     `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
     (`IDEMPOTENCY_KEY_IN_USE`).
     """
+    CancelPayment: _grpc.UnaryUnaryMultiCallable[_payment_pb2.CancelPaymentRequest, _payment_pb2.CancelPaymentResponse]
+    """Sees to it that no money stays taken for a booking. For services that undo a
+    booking; it has no REST route.
+
+    A payment without an answer from its provider is CANCELLED, and if the money
+    turns out to be taken after all it is given back. A payment that was taken is
+    given back. A `ProcessPayment` for this booking that comes later takes
+    nothing: its payment is CANCELLED from the start.
+
+    Returns the payments of the booking as they then are, none if there were
+    none. Repeating the call is safe; it asks anew for a refund that was refused.
+    Nothing stays taken when each of them is FAILED, CANCELLED or REFUNDED. One
+    that is still SUCCESS or PARTIALLY_REFUNDED is on its way back if all of its
+    amount is in `refunded_amount`; else its provider refused the refund.
+    """
+    StreamPaymentEvents: _grpc.UnaryStreamMultiCallable[_payment_pb2.StreamPaymentEventsRequest, _payment_pb2.PaymentEvent]
+    """Streams what becomes of payments: an event for each change of a payment's
+    state, in the order in which the changes were stored, without a gap.
+
+    Starts after `cursor` and goes on with new events as they come. Ends with
+    `UNAVAILABLE` when the server stops: go on from the last cursor. An event
+    may come twice around such an end, so handle each as if it could.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
+    stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+    """
 
 @_typing.type_check_only
 class PaymentServiceAsyncStub(PaymentServiceStub):
@@ -148,6 +174,32 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     `REFUND_EXCEEDS_PAYMENT`), `INVALID_ARGUMENT` (`INVALID_FIELD`,
     `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
     (`IDEMPOTENCY_KEY_IN_USE`).
+    """
+    CancelPayment: _aio.UnaryUnaryMultiCallable[_payment_pb2.CancelPaymentRequest, _payment_pb2.CancelPaymentResponse]  # type: ignore[assignment]
+    """Sees to it that no money stays taken for a booking. For services that undo a
+    booking; it has no REST route.
+
+    A payment without an answer from its provider is CANCELLED, and if the money
+    turns out to be taken after all it is given back. A payment that was taken is
+    given back. A `ProcessPayment` for this booking that comes later takes
+    nothing: its payment is CANCELLED from the start.
+
+    Returns the payments of the booking as they then are, none if there were
+    none. Repeating the call is safe; it asks anew for a refund that was refused.
+    Nothing stays taken when each of them is FAILED, CANCELLED or REFUNDED. One
+    that is still SUCCESS or PARTIALLY_REFUNDED is on its way back if all of its
+    amount is in `refunded_amount`; else its provider refused the refund.
+    """
+    StreamPaymentEvents: _aio.UnaryStreamMultiCallable[_payment_pb2.StreamPaymentEventsRequest, _payment_pb2.PaymentEvent]  # type: ignore[assignment]
+    """Streams what becomes of payments: an event for each change of a payment's
+    state, in the order in which the changes were stored, without a gap.
+
+    Starts after `cursor` and goes on with new events as they come. Ends with
+    `UNAVAILABLE` when the server stops: go on from the last cursor. An event
+    may come twice around such an end, so handle each as if it could.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
+    stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
     """
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -230,6 +282,44 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         `REFUND_EXCEEDS_PAYMENT`), `INVALID_ARGUMENT` (`INVALID_FIELD`,
         `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
         (`IDEMPOTENCY_KEY_IN_USE`).
+        """
+
+    @_abc_1.abstractmethod
+    def CancelPayment(
+        self,
+        request: _payment_pb2.CancelPaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_pb2.CancelPaymentResponse, _abc.Awaitable[_payment_pb2.CancelPaymentResponse]]:
+        """Sees to it that no money stays taken for a booking. For services that undo a
+        booking; it has no REST route.
+
+        A payment without an answer from its provider is CANCELLED, and if the money
+        turns out to be taken after all it is given back. A payment that was taken is
+        given back. A `ProcessPayment` for this booking that comes later takes
+        nothing: its payment is CANCELLED from the start.
+
+        Returns the payments of the booking as they then are, none if there were
+        none. Repeating the call is safe; it asks anew for a refund that was refused.
+        Nothing stays taken when each of them is FAILED, CANCELLED or REFUNDED. One
+        that is still SUCCESS or PARTIALLY_REFUNDED is on its way back if all of its
+        amount is in `refunded_amount`; else its provider refused the refund.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamPaymentEvents(
+        self,
+        request: _payment_pb2.StreamPaymentEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_payment_pb2.PaymentEvent], _abc.AsyncIterator[_payment_pb2.PaymentEvent]]:
+        """Streams what becomes of payments: an event for each change of a payment's
+        state, in the order in which the changes were stored, without a gap.
+
+        Starts after `cursor` and goes on with new events as they come. Ends with
+        `UNAVAILABLE` when the server stops: go on from the last cursor. An event
+        may come twice around such an end, so handle each as if it could.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
+        stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
         """
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
