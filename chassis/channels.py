@@ -1,6 +1,8 @@
 """Calls to other services: kept-alive channels, retries where they are safe, deadlines spent."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import grpc
@@ -10,7 +12,9 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
 from chassis import context
-from chassis.errors import DeadlineTooShort
+from chassis.breaker import Breaker, Verdict
+from chassis.errors import DeadlineTooShort, DependencyUnavailable
+from chassis.status import from_rpc_error
 from chassis.tokens import ServiceToken
 
 Response = TypeVar("Response", bound=Message)
@@ -26,6 +30,13 @@ RETRY = {
     "maxBackoff": "1s",
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
+}
+# Of a service that does not do its work, whatever reason it still gives.
+FAILURES = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
 }
 
 
@@ -52,9 +63,15 @@ def open_channel(target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
 class Outgoing:
     """Makes calls in a service's own name, within the time that its caller has left."""
 
-    def __init__(self, token: ServiceToken) -> None:
-        """Call with this token."""
+    def __init__(self, token: ServiceToken, breaker: Breaker | None = None) -> None:
+        """Call one other service with this token, behind this breaker (see `breaker_to`)."""
         self._token = token
+        self._breaker = breaker
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a call would be refused now, because the other service does not answer."""
+        return self._breaker is not None and self._breaker.is_open
 
     async def call(
         self,
@@ -68,6 +85,7 @@ class Outgoing:
 
         Raises:
             DeadlineTooShort: the caller has too little time left for the call.
+            CircuitOpen: the other service does not answer; it was not called.
             grpc.aio.AioRpcError: the call failed.
         """
         budget_s = timeout_s
@@ -75,19 +93,52 @@ class Outgoing:
             budget_s = context.remaining_s(timeout_s + MARGIN_S) - MARGIN_S
         if budget_s <= 0:
             raise DeadlineTooShort
-        metadata = [
+        metadata = self._metadata()
+        if idempotency_key:
+            metadata.append(("idempotency-key", idempotency_key))
+        with self._breaker.guard() if self._breaker is not None else nullcontext():
+            try:
+                return await method(request, timeout=budget_s, metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and budget_s < timeout_s:
+                    # It was the caller's time that ran out, not the other service's.
+                    raise DeadlineTooShort from None
+                raise
+
+    async def stream(
+        self, method: "grpc.aio.UnaryStreamMultiCallable[Any, Response]", request: Message
+    ) -> AsyncIterator[Response]:
+        """Read a stream of a method until it ends.
+
+        Raises:
+            DependencyUnavailable: it ended with an error, or could not begin.
+        """
+        try:
+            async for one in method(request, metadata=self._metadata()):
+                yield one
+        except grpc.aio.AioRpcError as error:
+            message = f"the stream ended: {error.code().name}"
+            raise DependencyUnavailable(message) from None
+
+    def _metadata(self) -> list[tuple[str, str]]:
+        return [
             ("authorization", f"Bearer {self._token.current()}"),
             ("x-request-id", context.request_id.get()),
         ]
-        if idempotency_key:
-            metadata.append(("idempotency-key", idempotency_key))
-        try:
-            return await method(request, timeout=budget_s, metadata=metadata)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and budget_s < timeout_s:
-                # It was the caller's time that ran out, not the other service's.
-                raise DeadlineTooShort from None
-            raise
+
+
+def breaker_to(target: str) -> Breaker:
+    """A breaker for the calls to one other service."""
+    return Breaker(target, judge=judge)
+
+
+def judge(error: Exception) -> Verdict:
+    """What a failed call says of the other service: with a refusal it answered, so it works."""
+    if not isinstance(error, grpc.aio.AioRpcError):
+        return Verdict.NOTHING
+    if error.code() in FAILURES:
+        return Verdict.FAILS
+    return Verdict.WORKS if from_rpc_error(error).reason else Verdict.NOTHING
 
 
 def _safe_to_repeat(service: ServiceDescriptor) -> list[dict[str, str]]:

@@ -4,7 +4,8 @@
     ├── InvalidField                     the request breaks a rule of the contract
     ├── TokenMissing, TokenInvalid, TokenExpired, ScopeMissing
     ├── IdempotencyKeyRequired, …Invalid, …InUse, …Reused
-    ├── Overloaded, DependencyUnavailable, CommitUnknown, DeadlineTooShort, Internal
+    ├── Overloaded, DependencyUnavailable, CircuitOpen, CommitUnknown
+    ├── DeadlineTooShort, Internal
     └── each service's domain/errors.py
 
 An error says what kind it is, why (a value of `holdfast.errors.v1.Reason`), and what a
@@ -175,6 +176,15 @@ class DependencyUnavailable(DomainError):
     kind = Kind.UNAVAILABLE
     reason = "DEPENDENCY_UNAVAILABLE"
     retry_after_s = 1.0
+
+
+class CircuitOpen(DependencyUnavailable):
+    """Another service did not answer for a while and is left alone; it was not called."""
+
+    def __init__(self, name: str, retry_after_s: float) -> None:
+        """Name who does not answer, and when it will be tried again."""
+        super().__init__(f"{name} does not answer, and is left alone for a moment")
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineTooShort(DomainError):

@@ -1,7 +1,7 @@
 """Health that means something: SERVING while the service's own database answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -22,10 +22,10 @@ class Health:
     The result is kept, so that checks cost nothing; only changes are logged.
     """
 
-    def __init__(self, service: str, ready: Callable[[], Awaitable[None]]) -> None:
-        """Report for a service by its full name; `ready` raises when it cannot work."""
+    def __init__(self, services: Sequence[str], ready: Callable[[], Awaitable[None]]) -> None:
+        """Report for services by their full names; `ready` raises when it cannot work."""
         self.servicer = health_aio.HealthServicer()
-        self._names = ("", service)
+        self._names = ("", *services)
         self._ready = ready
         self._serving: bool | None = None
 

@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chassis.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired, IdempotencyKeyReused
+from chassis.errors import (
+    IdempotencyKeyInvalid,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    InvalidField,
+)
 
 METADATA_NAME = "idempotency-key"
+WAIT_METADATA_NAME = "idempotency-wait"
 # Printable ASCII; no space at either end, where transports trim it.
 _VALID = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 
@@ -81,6 +87,18 @@ def require_key(metadata: Sequence[tuple[str, str | bytes]] | None, in_request: 
     if not key:
         raise IdempotencyKeyRequired
     return key
+
+
+def read_wait(metadata: Sequence[tuple[str, str | bytes]] | None) -> bool:
+    """Whether a repeat waits for the first call with its key, instead of being ABORTED.
+
+    Raises:
+        InvalidField: neither `true` nor `false`.
+    """
+    found = {str(value) for name, value in metadata or () if name == WAIT_METADATA_NAME}
+    if found - {"true", "false"} or len(found) > 1:
+        raise InvalidField((WAIT_METADATA_NAME, "must be true or false"))
+    return found == {"true"}
 
 
 def fingerprint(method: str, *parts: object) -> str:

@@ -26,3 +26,10 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
 def seconds(duration: Duration) -> float:
     """A duration in seconds."""
     return duration.seconds + duration.nanos / 1e9
+
+
+def duration(length_s: float) -> Duration:
+    """Seconds as a duration, to the millisecond."""
+    message = Duration()
+    message.FromMilliseconds(round(length_s * 1000))
+    return message

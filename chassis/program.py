@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chassis import logs, migrations, tokens
 from chassis.database import Database
+from chassis.interceptors.admission import Limits
 from chassis.server import AddressTaken, Hosted, running
 from chassis.settings import (
     AuthSettings,
@@ -97,8 +98,9 @@ async def _serve(program: Program) -> None:
         else:
             await migrations.require_current(database, program.migrations, program.name)
         hosted = await program.wire(settings, auth, database)
+        limits = Limits(settings.calls_max, settings.streams_max)
         await stack.enter_async_context(
-            running(hosted, settings.listen, verifier, settings.shutdown_grace_s)
+            running(hosted, settings.listen, verifier, settings.shutdown_grace_s, limits)
         )
         await stop.wait()
 

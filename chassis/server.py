@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from chassis import interceptors
 from chassis.health import Health
+from chassis.interceptors.admission import AdmissionInterceptor, Limits
 from chassis.tasks import Tasks
 from chassis.tokens import Verifier
 from chassis.worker import Worker
@@ -23,7 +24,13 @@ log = structlog.get_logger(__name__)
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 # Clients may ping this often without being told to calm down.
 PING_INTERVAL_MIN_MS = 10_000
+# A caller that does not answer pings is gone, and its streams end.
+KEEPALIVE_TIME_MS = 30_000
+KEEPALIVE_TIMEOUT_MS = 10_000
 STOP_MARGIN_S = 5.0
+# How long the last answers may be on their way after the last call was served.
+LAST_ANSWERS_S = 1.0
+LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,23 @@ class Hosted:
     close: Callable[[], Awaitable[None]]
     tasks: Tasks = field(default_factory=Tasks)
     workers: Sequence[Worker] = ()
+    # Further services that `register` adds, by their names.
+    others: Sequence[str] = ()
+    # Set first of all in a stop: who only waits need not wait any longer.
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its services."""
+        return (self.name, *self.others)
+
+
+@dataclass(frozen=True)
+class _Started:
+    server: grpc.aio.Server
+    admission: AdmissionInterceptor
+    health: Health
+    background: Sequence[asyncio.Task[Any]]
 
 
 class AddressTaken(Exception):
@@ -47,18 +71,19 @@ class AddressTaken(Exception):
 
 @asynccontextmanager
 async def running(
-    hosted: Hosted, listen: str, verifier: Verifier, grace_s: float
+    hosted: Hosted, listen: str, verifier: Verifier, grace_s: float, limits: Limits = LIMITS
 ) -> AsyncIterator[int]:
     """Serve until the block ends, then stop in order. Gives the port.
 
-    Stopping: NOT_SERVING, no new calls, wait for running calls and their work for
-    `grace_s` seconds at most, then close the pools.
+    Stopping: NOT_SERVING, no new calls, end the streams, wait for running calls and
+    their work for `grace_s` seconds at most, then close the pools.
 
     Raises:
         AddressTaken: something else listens there.
     """
-    health = Health(hosted.name, hosted.ready)
-    server = _build(hosted, health, verifier)
+    health = Health(hosted.names, hosted.ready)
+    admission = AdmissionInterceptor(limits)
+    server = _build(hosted, health, verifier, admission)
     try:
         port = _bind(server, listen)
     except AddressTaken:
@@ -72,16 +97,20 @@ async def running(
     try:
         yield port
     finally:
-        await _stop(hosted, server, health, background, grace_s)
+        await _stop(hosted, _Started(server, admission, health, background), grace_s)
 
 
-def _build(hosted: Hosted, health: Health, verifier: Verifier) -> grpc.aio.Server:
+def _build(
+    hosted: Hosted, health: Health, verifier: Verifier, admission: AdmissionInterceptor
+) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=interceptors.standard(verifier, hosted.scopes),
+        interceptors=interceptors.standard(verifier, hosted.scopes, admission, hosted.stopping),
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_INTERVAL_MIN_MS),
+            ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
+            ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.keepalive_permit_without_calls", 1),
             # Two processes on one port would share its calls by chance.
             ("grpc.so_reuseport", 0),
@@ -89,7 +118,7 @@ def _build(hosted: Hosted, health: Health, verifier: Verifier) -> grpc.aio.Serve
     )
     hosted.register(server)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-    names = (hosted.name, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+    names = (*hosted.names, "grpc.health.v1.Health", reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server
 
@@ -102,23 +131,33 @@ def _bind(server: grpc.aio.Server, listen: str) -> int:
         raise AddressTaken(message) from None
 
 
-async def _stop(
-    hosted: Hosted,
-    server: grpc.aio.Server,
-    health: Health,
-    background: list[asyncio.Task[Any]],
-    grace_s: float,
-) -> None:
+async def _stop(hosted: Hosted, started: _Started, grace_s: float) -> None:
     log.info("stopping")
+    hosted.stopping.set()
     ends_at = asyncio.get_running_loop().time() + grace_s
-    await health.shut_down()
+    await started.health.shut_down()
     with suppress(TimeoutError):
         # It ends the calls that are left after the grace by itself; this is for when it does not.
         async with asyncio.timeout(grace_s + STOP_MARGIN_S):
-            await server.stop(grace_s)
+            await _end_calls(started, grace_s)
     await hosted.tasks.drain(max(0.0, ends_at - asyncio.get_running_loop().time()))
-    for task in background:
+    for task in started.background:
         task.cancel()
-    await asyncio.gather(*background, return_exceptions=True)
+    await asyncio.gather(*started.background, return_exceptions=True)
     await hosted.close()
     log.info("stopped")
+
+
+async def _end_calls(started: _Started, grace_s: float) -> None:
+    """Wait for the calls, but not for a caller who reads nothing, or watches the health."""
+    ending = asyncio.create_task(started.server.stop(grace_s))
+    try:
+        # Those that had just come in get as far as the admission.
+        await asyncio.wait({ending}, timeout=LAST_ANSWERS_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await started.admission.empty()
+        await asyncio.wait({ending}, timeout=LAST_ANSWERS_S)
+        await started.server.stop(None)
+    finally:
+        ending.cancel()

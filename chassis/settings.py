@@ -84,6 +84,12 @@ class ServiceSettings(BaseSettings):
         le=3600,
         description="seconds that running work may take after SIGTERM",
     )
+    calls_max: int = Field(
+        default=256, ge=1, le=100_000, description="calls served at once; more are refused"
+    )
+    streams_max: int = Field(
+        default=100, ge=1, le=100_000, description="streams served at once; more are refused"
+    )
 
 
 def load(settings: type[Loaded]) -> Loaded:

@@ -1,11 +1,13 @@
 """Background work: `run_once`, and a loop that knows nothing about it."""
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
+
+from chassis.bell import Bell
+from chassis.errors import DependencyUnavailable, Overloaded
 
 log = structlog.get_logger(__name__)
 
@@ -21,14 +23,21 @@ class Worker:
     # Does one batch; true if there is more to do at once.
     run_once: Callable[[], Awaitable[bool]]
     interval_s: float
+    # A ring ends the pause early; a ring during the work leads to one more round.
+    bell: Bell = field(default_factory=Bell)
 
     async def run(self) -> None:
         """Work until cancelled. A failure is logged and the loop goes on."""
         while True:
             more = False
+            heard = self.bell.rings
             try:
                 more = await self.run_once()
+            except (DependencyUnavailable, Overloaded) as error:
+                # It comes back, and the next round finds the same work.
+                log.warning("worker_waits", worker=self.name, cause=error.message)
             except Exception:
                 log.exception("worker_failed", worker=self.name)
             if not more:
-                await asyncio.sleep(self.interval_s * random.uniform(1 - JITTER, 1 + JITTER))
+                pause_s = self.interval_s * random.uniform(1 - JITTER, 1 + JITTER)
+                await self.bell.wait(pause_s, heard)

@@ -1,30 +1,38 @@
 """What happens around every call, outermost first.
 
-calllog → errors → deadline → auth → parsing → validation → the servicer
+calllog → errors → admission → deadline → auth → parsing → validation → streams → the servicer
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import grpc.aio
 
+from chassis.interceptors.admission import AdmissionInterceptor
 from chassis.interceptors.auth import AuthInterceptor
 from chassis.interceptors.calllog import CallLogInterceptor
 from chassis.interceptors.deadline import DeadlineInterceptor
 from chassis.interceptors.errors import ErrorInterceptor
 from chassis.interceptors.parsing import ParsingInterceptor
+from chassis.interceptors.streams import StreamInterceptor
 from chassis.interceptors.validation import ValidationInterceptor
 from chassis.tokens import Verifier
 
 
 def standard(
-    verifier: Verifier, scopes: Mapping[str, frozenset[str]]
+    verifier: Verifier,
+    scopes: Mapping[str, frozenset[str]],
+    admission: AdmissionInterceptor,
+    stopping: asyncio.Event,
 ) -> Sequence[grpc.aio.ServerInterceptor]:
-    """The interceptors of every server, in their order."""
+    """The interceptors of every server, in their order; streams end when `stopping` is set."""
     return (
         CallLogInterceptor(),
         ErrorInterceptor(),
+        admission,
         DeadlineInterceptor(),
         AuthInterceptor(verifier, scopes),
         ParsingInterceptor(),
         ValidationInterceptor(),
+        StreamInterceptor(stopping),
     )

@@ -3,14 +3,29 @@
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import grpc.aio
 
 Context = grpc.aio.ServicerContext[Any, Any]
+# Takes the request; returns the answer, or writes the answers of a stream and returns nothing.
+Handle = Callable[[Any, Context], Awaitable[Any]]
 # Health and reflection answer anyone, and are not news.
 OPEN_SERVICES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that is being served."""
+
+    # As `/package.Service/Method`.
+    method: str
+    request: Any
+    context: Context
+    # Whether it is answered with a stream.
+    streams: bool
 
 
 class AroundInterceptor(grpc.aio.ServerInterceptor):
@@ -20,10 +35,8 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
     """
 
     @abstractmethod
-    def around(
-        self, method: str, request: Any, context: Context
-    ) -> AbstractAsyncContextManager[None]:
-        """Surround one call of a method such as `/package.Service/Method`."""
+    def around(self, call: Call) -> AbstractAsyncContextManager[None]:
+        """Surround one call."""
 
     async def intercept_service(
         self,
@@ -38,33 +51,28 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
         if handler.request_streaming:
             # Rather no answer than one that went around authentication.
             return grpc.stream_unary_rpc_method_handler(_not_served)
-        wrap = self._stream if handler.response_streaming else self._unary
-        make = (
-            grpc.unary_stream_rpc_method_handler
-            if handler.response_streaming
-            else grpc.unary_unary_rpc_method_handler
-        )
-        inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
-        return make(wrap(method, inner), handler.request_deserializer, handler.response_serializer)
+        inner = inner_of(handler)
 
-    def _unary(
-        self, method: str, inner: Callable[..., Awaitable[Any]]
-    ) -> Callable[..., Awaitable[Any]]:
-        async def call(request: Any, context: Context) -> Any:
-            async with self.around(method, request, context):
+        async def handle(request: Any, context: Context) -> Any:
+            async with self.around(Call(method, request, context, handler.response_streaming)):
                 return await inner(request, context)
 
-        return call
+        return rebuilt(handler, handle, handler.request_deserializer)
 
-    def _stream(
-        self, method: str, inner: Callable[..., AsyncIterator[Any]]
-    ) -> Callable[..., AsyncIterator[Any]]:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self.around(method, request, context):
-                async for message in inner(request, context):
-                    yield message
 
-        return call
+def inner_of(handler: Any) -> Any:
+    """What a handler for one request calls."""
+    return handler.unary_stream if handler.response_streaming else handler.unary_unary
+
+
+def rebuilt(handler: Any, handle: Handle, read: Callable[[bytes], Any] | None) -> Any:
+    """A handler of the same shape that calls `handle` with the request as `read` reads it."""
+    make: Any = (
+        grpc.unary_stream_rpc_method_handler
+        if handler.response_streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
+    return make(handle, read, handler.response_serializer)
 
 
 async def _not_served(_requests: AsyncIterator[bytes], context: Context) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 from chassis import context as call_context
 from chassis.errors import ScopeMissing, TokenMissing
-from chassis.interceptors.around import AroundInterceptor, Context
+from chassis.interceptors.around import AroundInterceptor, Call, Context
 from chassis.tokens import Verifier
 
 SCHEME = "bearer "
@@ -21,11 +20,11 @@ class AuthInterceptor(AroundInterceptor):
         self._scopes = scopes
 
     @asynccontextmanager
-    async def around(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:  # noqa: ARG002
+    async def around(self, call: Call) -> AsyncIterator[None]:
         """Surround one call."""
-        caller = self._verifier.verify(_token(context))
+        caller = self._verifier.verify(_token(call.context))
         call_context.set_caller(caller)
-        scopes = self._scopes.get(method, frozenset())
+        scopes = self._scopes.get(call.method, frozenset())
         if not any(caller.has(scope) for scope in scopes | {call_context.ADMIN}):
             raise ScopeMissing(scopes or frozenset({call_context.ADMIN}))
         yield

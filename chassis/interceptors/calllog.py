@@ -11,7 +11,7 @@ import grpc
 import structlog
 
 from chassis import context as call_context
-from chassis.interceptors.around import AroundInterceptor, Context
+from chassis.interceptors.around import AroundInterceptor, Call, Context
 
 log = structlog.get_logger("chassis.calls")
 
@@ -25,9 +25,9 @@ class CallLogInterceptor(AroundInterceptor):
     """Takes the caller's `x-request-id` or makes one, returns it, and logs the call."""
 
     @asynccontextmanager
-    async def around(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:  # noqa: ARG002
+    async def around(self, call: Call) -> AsyncIterator[None]:
         """Surround one call."""
-        request_id = _request_id(context)
+        request_id = _request_id(call.context)
         call_context.request_id.set(request_id)
         pairs = [("x-request-id", request_id)]
         call_context.answer_metadata.set(pairs)
@@ -36,13 +36,13 @@ class CallLogInterceptor(AroundInterceptor):
         code = grpc.StatusCode.CANCELLED
         try:
             yield
-            context.set_trailing_metadata(tuple(pairs))
+            call.context.set_trailing_metadata(tuple(pairs))
             code = grpc.StatusCode.OK
         except grpc.aio.AbortError:
-            code = _code(context)
+            code = _code(call.context)
             raise
         finally:
-            _write(method, code, time.perf_counter() - began)
+            _write(call.method, code, time.perf_counter() - began)
 
 
 def _request_id(context: Context) -> str:

@@ -10,7 +10,7 @@ from grpc_status import rpc_status
 
 from chassis import context as call_context
 from chassis.errors import DomainError, Internal
-from chassis.interceptors.around import AroundInterceptor, Context
+from chassis.interceptors.around import AroundInterceptor, Call, Context
 from chassis.status import to_status
 
 log = structlog.get_logger(__name__)
@@ -20,17 +20,17 @@ class ErrorInterceptor(AroundInterceptor):
     """Answers a DomainError with its status, and anything else with INTERNAL and no detail."""
 
     @asynccontextmanager
-    async def around(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:  # noqa: ARG002
+    async def around(self, call: Call) -> AsyncIterator[None]:
         """Surround one call."""
         try:
             yield
         except DomainError as error:
-            await _abort(context, error)
+            await _abort(call.context, error)
         except grpc.aio.AbortError:
             raise
         except Exception:
-            log.exception("unexpected_error", method=method)
-            await _abort(context, Internal(call_context.request_id.get()))
+            log.exception("unexpected_error", method=call.method)
+            await _abort(call.context, Internal(call_context.request_id.get()))
 
 
 async def _abort(context: Context, error: DomainError) -> None:

@@ -4,7 +4,7 @@ grpc.aio would read it first of all, for anyone, and answer bytes that are no me
 the text of an exception.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -12,7 +12,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from chassis.errors import InvalidField
-from chassis.interceptors.around import OPEN_SERVICES, Context
+from chassis.interceptors.around import OPEN_SERVICES, Context, inner_of, rebuilt
 
 
 class ParsingInterceptor(grpc.aio.ServerInterceptor):
@@ -28,16 +28,12 @@ class ParsingInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or handler_call_details.method.startswith(OPEN_SERVICES):
             return handler
 
-        async def unary(request: bytes, context: Context) -> Any:
-            return await handler.unary_unary(_read(handler, request), context)
+        inner = inner_of(handler)
 
-        async def stream(request: bytes, context: Context) -> AsyncIterator[Any]:
-            async for message in handler.unary_stream(_read(handler, request), context):
-                yield message
+        async def handle(request: bytes, context: Context) -> Any:
+            return await inner(_read(handler, request), context)
 
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
-        return grpc.unary_unary_rpc_method_handler(unary, None, handler.response_serializer)
+        return rebuilt(handler, handle, None)
 
 
 def _read(handler: Any, request: bytes) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import protovalidate
 
 from chassis.errors import InvalidField
-from chassis.interceptors.around import AroundInterceptor, Context
+from chassis.interceptors.around import AroundInterceptor, Call
 
 
 class ValidationInterceptor(AroundInterceptor):
@@ -18,9 +18,9 @@ class ValidationInterceptor(AroundInterceptor):
         self._validator = protovalidate.Validator()
 
     @asynccontextmanager
-    async def around(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:  # noqa: ARG002
+    async def around(self, call: Call) -> AsyncIterator[None]:
         """Surround one call."""
-        violations = self._validator.collect_violations(request)
+        violations = self._validator.collect_violations(call.request)
         if violations:
             found = (violation.proto for violation in violations)
             raise InvalidField(*((_path(one.field), one.message) for one in found))

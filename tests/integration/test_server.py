@@ -1,17 +1,23 @@
 """A server says whether it can work, and stops in order."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from holdfast.inventory.v1 import inventory_pb2 as pb
 from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
+from support import build
+from support.client import As
 from support.databases import Databases, on_mariadb
 from support.inventory import hosted_inventory
-from support.serving import serving
+from support.serving import ADDRESS, serving
 from support.tokens import verifier
 
-from chassis import health
+from chassis import health, server
 from chassis.server import AddressTaken, Hosted, running
 from chassis.worker import Worker
 from inventory_svc.servicer import NAME, SCOPES
@@ -69,6 +75,17 @@ async def test_health_follows_the_database(monkeypatch: pytest.MonkeyPatch) -> N
         await wait_for_status(channel, "SERVING")
 
 
+async def test_a_server_may_host_more_than_one_service() -> None:
+    """Reflection lists the further services of a server, and its health covers them."""
+    other = "holdfast.booking.v1.SagaService"
+    async with serving(hosted(others=(other,))) as channel:
+        assert await status_of(channel, other) == "SERVING"
+        ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
+        call = ask(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+        listed = {one.name for one in (await call.read()).list_services_response.service}
+    assert {NAME, other} <= listed
+
+
 @on_mariadb
 async def test_a_service_without_its_database_is_not_serving(databases: Databases) -> None:
     """The inventory on a server that cannot be reached says so from its first moment."""
@@ -115,6 +132,42 @@ async def test_a_stop_is_in_order() -> None:
             watch.cancel()
         asyncio.get_running_loop().call_later(0.05, may_end.set)
     assert order == ["work", "worker", "pools"]
+
+
+async def test_a_stop_lets_calls_be_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is being served when the server stops is served to its end, and answered."""
+    monkeypatch.setattr(server, "LAST_ANSWERS_S", 0.01)
+    working = asyncio.Event()
+
+    class Slow(rpc.InventoryServiceServicer):
+        async def GetReservations(self, _request: Any, _context: Any) -> Any:
+            working.set()
+            await asyncio.sleep(0.5)
+            return pb.GetReservationsResponse()
+
+    service = hosted(register=lambda it: rpc.add_InventoryServiceServicer_to_server(Slow(), it))
+    async with asyncio.timeout(WAIT_S), AsyncExitStack() as stack:
+        port = await stack.enter_async_context(running(service, ADDRESS, verifier(), WAIT_S))
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = As(rpc.InventoryServiceStub(channel), "ann").GetReservations(build.get(1))
+            await working.wait()
+            await stack.aclose()
+            await call
+
+
+async def test_a_stop_is_announced_first_of_all() -> None:
+    """Who waits for the stop of the server hears of it while running work may still end."""
+    heard = asyncio.Event()
+    service = hosted()
+
+    async def work() -> None:
+        await service.stopping.wait()
+        heard.set()
+
+    async with asyncio.timeout(WAIT_S), running(service, "127.0.0.1:0", verifier(), 600):
+        service.tasks.spawn(work(), "work")
+        assert not service.stopping.is_set()
+    assert heard.is_set()
 
 
 async def test_a_stop_tells_those_who_watch() -> None:

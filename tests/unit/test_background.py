@@ -6,8 +6,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from chassis import context
+from chassis.bell import Bell
 from chassis.tasks import Tasks
 from chassis.worker import Worker
+
+WAIT_S = 20
 
 
 async def test_work_keeps_the_request_id_and_drops_the_deadline() -> None:
@@ -96,19 +99,86 @@ async def test_a_failure_does_not_stop_the_loop() -> None:
     assert [(line["event"], line["worker"]) for line in lines] == [("worker_failed", "sweeper")]
 
 
-async def test_a_worker_rests_only_when_there_is_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+class NotedBell(Bell):
+    """Notes how long it was waited for; does not wait, and ends the worker after some rests."""
+
+    def __init__(self, rests_max: int = 1) -> None:
+        super().__init__()
+        self.rests: list[float] = []
+        self.woken: list[bool] = []
+        self._rests_max = rests_max
+
+    async def wait(self, timeout_s: float, heard: int | None = None) -> bool:
+        self.rests.append(timeout_s)
+        self.woken.append(await super().wait(0, heard))
+        if len(self.rests) == self._rests_max:
+            raise asyncio.CancelledError
+        return self.woken[-1]
+
+
+async def test_a_worker_rests_only_when_there_is_no_more() -> None:
     """While there is more to do, rounds follow at once; then it rests about its interval."""
-    more, rests = [True, True, False], []
+    more, bell = [True, True, False], NotedBell()
 
     async def run_once() -> bool:
         return more.pop(0)
 
-    async def rest(delay_s: float) -> None:
-        rests.append(delay_s)
-        raise asyncio.CancelledError
-
-    monkeypatch.setattr(asyncio, "sleep", rest)
     with pytest.raises(asyncio.CancelledError):
-        await Worker("sweeper", run_once, 10).run()
+        await Worker("sweeper", run_once, 10, bell).run()
     assert more == []
-    assert 8 <= rests[0] <= 12
+    assert 8 <= bell.rests[0] <= 12
+
+
+async def test_a_ring_wakes_a_worker() -> None:
+    """A worker that rests for an hour works at once when its bell rings."""
+    rounds: asyncio.Queue[None] = asyncio.Queue()
+    bell = Bell()
+
+    async def run_once() -> bool:
+        rounds.put_nowait(None)
+        return False
+
+    working = asyncio.create_task(Worker("outbox", run_once, 3600, bell).run())
+    async with asyncio.timeout(WAIT_S):
+        await rounds.get()
+        bell.ring()
+        await rounds.get()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert rounds.empty()
+
+
+async def test_a_ring_during_the_work_is_one_more_round() -> None:
+    """However often the bell rings while a worker works, it works once more, and then rests."""
+    bell = NotedBell(rests_max=2)
+    rounds: list[int] = []
+
+    async def run_once() -> bool:
+        rounds.append(len(rounds))
+        if len(rounds) == 1:
+            bell.ring()
+            bell.ring()
+        return False
+
+    with pytest.raises(asyncio.CancelledError):
+        await Worker("outbox", run_once, 3600, bell).run()
+    assert (rounds, bell.woken) == ([0, 1], [True, False])
+
+
+async def test_a_ring_wakes_all_who_wait() -> None:
+    """Everyone who waits now hears a ring; who begins to wait afterwards does not."""
+    bell = Bell()
+    waiting = [asyncio.create_task(bell.wait(WAIT_S)) for _ in range(3)]
+    await asyncio.sleep(0)
+    bell.ring()
+    assert await asyncio.gather(*waiting) == [True, True, True]
+    assert not await bell.wait(0)
+
+
+async def test_a_ring_between_the_look_and_the_wait_is_heard() -> None:
+    """A wait since a moment ends at once when the bell has rung after that moment."""
+    bell = Bell()
+    heard = bell.rings
+    bell.ring()
+    assert await bell.wait(WAIT_S, heard)
+    assert not await bell.wait(0, bell.rings)

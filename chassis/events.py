@@ -1,0 +1,114 @@
+"""Events that are told to others, in an order, without a gap: as use cases and servers see them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from chassis import pages
+from chassis.bell import Bell
+from chassis.errors import InvalidField
+from chassis.transactions import Transactions
+
+# How many are numbered or read at once. An event is a few KiB at most.
+BATCH = 200
+POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, stored in the transaction that made it happen."""
+
+    event_id: int
+    kind: str
+    # What it happened to. The caller holds a lock on it, so that its events come in order.
+    subject: str
+    payload: bytes
+    occurred_at: datetime
+    # Its place among all events, given after it was committed; 0: none yet.
+    sequence: int = 0
+
+
+class Outbox(Protocol):
+    """The stored events, within one unit of work."""
+
+    async def add(self, event: Event) -> None:
+        """Store an event, without a number yet."""
+
+    async def number(self, limit: int) -> int:
+        """Give numbers to `limit` events at most, oldest first; how many got one."""
+
+    async def after(self, sequence: int, limit: int) -> list[Event]:
+        """Events that are numbered above `sequence`, in order."""
+
+
+class HasOutbox(Protocol):
+    """A repository with an outbox."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The events of this repository."""
+
+
+class EventFeed:
+    """Reads events from a cursor on, and never skips one.
+
+    Transactions end in another order than they begin, so no value that is chosen inside of
+    them can be a cursor: a reader that has seen 5 would never see a 4 that commits later.
+    Events are therefore numbered once they are committed, by one transaction at a time.
+    Any replica may do it.
+    """
+
+    def __init__(
+        self,
+        listing: str,
+        transactions: Transactions[HasOutbox],
+        bell: Bell,
+        poll_s: float = POLL_S,
+    ) -> None:
+        """Read through `transactions`; cursors of another `listing` are refused.
+
+        Whoever stores events rings the bell after the commit. What other replicas store is
+        found after `poll_s` seconds at the latest.
+        """
+        self._listing = listing
+        self._transactions = transactions
+        self._bell = bell
+        self._poll_s = poll_s
+
+    async def run_once(self) -> bool:
+        """Number one batch; true if there may be more. The work of a `Worker` with the bell."""
+        numbered = await self._transactions.write(lambda one: one.outbox.number(BATCH))
+        if numbered:
+            self._bell.ring()
+        return numbered == BATCH
+
+    async def stream(self, after_sequence: int) -> AsyncIterator[Event]:
+        """The events after a number, and then those that come, for ever."""
+        last = after_sequence
+        while True:
+            heard = self._bell.rings
+            events = await self._read(last)
+            for event in events:
+                last = event.sequence
+                yield event
+            if not events:
+                await self._bell.wait(self._poll_s, heard)
+
+    def cursor(self, event: Event) -> str:
+        """Where to go on after an event. Opaque to clients."""
+        return pages.encode(self._listing, event.sequence)
+
+    def position(self, cursor: str) -> int:
+        """The number that a cursor stands for; 0, before the first, for an empty one.
+
+        Raises:
+            InvalidField: the cursor is not from this feed.
+        """
+        try:
+            return pages.decode_number(self._listing, cursor) or 0
+        except InvalidField:
+            raise InvalidField(("cursor", "is not a cursor of this stream")) from None
+
+    async def _read(self, after: int) -> list[Event]:
+        return await self._transactions.read(lambda one: one.outbox.after(after, BATCH))
