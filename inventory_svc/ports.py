@@ -49,6 +49,14 @@ class Inventory(Protocol):
     async def confirm(self, reservations: Sequence[Reservation], booking_reference: str) -> int:
         """Book the seats of reservations for a booking; how many seats they had."""
 
+    async def retake(
+        self, reservations: Sequence[Reservation], booking_reference: str, now: datetime
+    ) -> int:
+        """Book their seats for a booking where they have them or they are free; how many.
+
+        One conditional update, as `take_seats`.
+        """
+
     async def cancel(self, reservations: Sequence[Reservation]) -> None:
         """End reservations and free the seats that they have."""
 

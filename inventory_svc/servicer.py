@@ -83,7 +83,11 @@ class InventoryServicer(rpc.InventoryServiceServicer):
         self, request: pb.ConfirmReservationsRequest, context: Any
     ) -> pb.ConfirmReservationsResponse:
         """See the contract."""
-        held = await self._reservations.confirm(request.reservation_ids, request.booking_reference)
+        held = await self._reservations.confirm(
+            request.reservation_ids,
+            request.booking_reference,
+            retake_expired=request.retake_expired,
+        )
         return pb.ConfirmReservationsResponse(reservations=self._messages(held))
 
     async def CancelReservations(

@@ -1,4 +1,14 @@
-"""Reservations: a state that moves only forward, which is what makes late calls harmless."""
+"""Reservations: a state that moves only forward, which is what makes late calls harmless.
+
+ACTIVE ────confirm───► CONFIRMED ──cancel──► CANCELLED
+│  │                       ▲                  ▲    ▲
+│  └─expire─► EXPIRED ───retake               │    │
+│                └───────cancel───────────────┘    │
+└────────────────────────cancel────────────────────┘
+
+A payment that came late may retake what time has ended, if the seat is still free. What was
+cancelled never comes back: so a booking that is undone cancels what has expired too.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +31,11 @@ class ReservationStatus(StrEnum):
 _S = ReservationStatus
 EXTEND = Transition("extend", frozenset({_S.ACTIVE}), _S.ACTIVE)
 CONFIRM = Transition("confirm", frozenset({_S.ACTIVE}), _S.CONFIRMED)
-CANCEL = Transition("cancel", frozenset({_S.ACTIVE, _S.CONFIRMED}), _S.CANCELLED)
+# From ACTIVE too: its time may be over without that being written down.
+RETAKE = Transition("retake", frozenset({_S.ACTIVE, _S.EXPIRED}), _S.CONFIRMED)
+CANCEL = Transition("cancel", frozenset({_S.ACTIVE, _S.CONFIRMED, _S.EXPIRED}), _S.CANCELLED)
 EXPIRE = Transition("expire", frozenset({_S.ACTIVE}), _S.EXPIRED)
-TRANSITIONS = (EXTEND, CONFIRM, CANCEL, EXPIRE)
+TRANSITIONS = (EXTEND, CONFIRM, RETAKE, CANCEL, EXPIRE)
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,10 @@ class Reservation:
         """The same, with its seat booked for a booking."""
         return replace(self, status=CONFIRM.apply(self.status), booking_reference=booking_reference)
 
+    def retaken(self, booking_reference: str) -> "Reservation":
+        """The same, with its seat booked for a booking although its time may be over."""
+        return replace(self, status=RETAKE.apply(self.status), booking_reference=booking_reference)
+
     def cancelled(self) -> "Reservation":
         """The same, ended by someone."""
         return replace(self, status=CANCEL.apply(self.status))
@@ -78,10 +94,18 @@ def require_active(reservations: Sequence[Reservation], now: datetime) -> None:
     Raises:
         ReservationNotActive, ReservationExpired: some do not; names them.
     """
-    states = [(one.reservation_id, one.status_at(now)) for one in reservations]
-    ended = [number for number, state in states if state in (_S.CONFIRMED, _S.CANCELLED)]
-    if ended:
-        raise ReservationNotActive(ended)
-    overdue = [number for number, state in states if state is _S.EXPIRED]
+    require_retakeable(reservations)
+    overdue = [one.reservation_id for one in reservations if one.status_at(now) is _S.EXPIRED]
     if overdue:
         raise ReservationExpired(overdue)
+
+
+def require_retakeable(reservations: Sequence[Reservation]) -> None:
+    """Refuse unless every one of them holds its seat, or would if time had not ended it.
+
+    Raises:
+        ReservationNotActive: some do not; names them.
+    """
+    ended = [one.reservation_id for one in reservations if one.status not in RETAKE.sources]
+    if ended:
+        raise ReservationNotActive(ended)

@@ -4,12 +4,30 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, Executable, RowMapping, and_, case, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Executable,
+    RowMapping,
+    and_,
+    case,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.keys_table import KeysTable
 from inventory_svc.domain.event import Event, Seat
-from inventory_svc.domain.reservation import CANCEL, CONFIRM, EXPIRE, Reservation, ReservationStatus
+from inventory_svc.domain.reservation import (
+    CANCEL,
+    CONFIRM,
+    EXPIRE,
+    RETAKE,
+    Reservation,
+    ReservationStatus,
+)
 from inventory_svc.persistence.tables import events, idempotency_keys, reservations, seats
 
 # Rows in one insert: far below the packet limit of a server, and few round trips for 100,000 seats.
@@ -52,13 +70,9 @@ class SqlInventory:
     async def take_seats(self, wanted: Sequence[Reservation], now: datetime) -> bool:
         """Give each reservation its seat, if all of them are free at `now`; false if one is not."""
         takers = {one.seat_id: one.reservation_id for one in wanted}
-        is_free = or_(
-            seats.c.reservation_id.is_(None),
-            and_(seats.c.booked.is_(False), seats.c.held_until <= now),
-        )
         taken = await self._run(
             update(seats)
-            .where(seats.c.seat_id.in_(sorted(takers)), is_free)
+            .where(seats.c.seat_id.in_(sorted(takers)), _is_free(now))
             .values(
                 reservation_id=case(takers, value=seats.c.seat_id),
                 held_until=wanted[0].expires_at,
@@ -103,11 +117,25 @@ class SqlInventory:
         booked = await self._run(
             update(seats).where(seats.c.reservation_id.in_(ids)).values(booked=True)
         )
-        await self._run(
-            update(reservations)
-            .where(reservations.c.reservation_id.in_(ids))
-            .values(status=CONFIRM.target, booking_reference=booking_reference)
+        await self._mark(ids, status=CONFIRM.target, booking_reference=booking_reference)
+        return booked.rowcount
+
+    async def retake(
+        self, over: Sequence[Reservation], booking_reference: str, now: datetime
+    ) -> int:
+        """Book their seats for a booking where they have them or they are free; how many."""
+        takers = {one.seat_id: one.reservation_id for one in over}
+        taker = case(takers, value=seats.c.seat_id)
+        booked = await self._run(
+            update(seats)
+            .where(
+                seats.c.seat_id.in_(sorted(takers)),
+                or_(seats.c.reservation_id == taker, _is_free(now)),
+            )
+            .values(reservation_id=taker, booked=True)
         )
+        ids = [one.reservation_id for one in over]
+        await self._mark(ids, status=RETAKE.target, booking_reference=booking_reference)
         return booked.rowcount
 
     async def cancel(self, held: Sequence[Reservation]) -> None:
@@ -132,15 +160,25 @@ class SqlInventory:
             .where(seats.c.reservation_id.in_(ids))
             .values(reservation_id=None, held_until=None, booked=False)
         )
-        await self._run(
-            update(reservations).where(reservations.c.reservation_id.in_(ids)).values(status=status)
-        )
+        await self._mark(ids, status=status)
+
+    async def _mark(self, ids: Sequence[int], **values: object) -> None:
+        marked = reservations.c.reservation_id.in_(ids)
+        await self._run(update(reservations).where(marked).values(**values))
 
     async def _all(self, statement: Executable) -> Sequence[RowMapping]:
         return (await self._connection.execute(statement)).mappings().all()
 
     async def _run(self, statement: Executable) -> CursorResult[Any]:
         return await self._connection.execute(statement)
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    """Of a seat: whether it can be given to somebody at `now`."""
+    return or_(
+        seats.c.reservation_id.is_(None),
+        and_(seats.c.booked.is_(False), seats.c.held_until <= now),
+    )
 
 
 def _reservation(row: RowMapping) -> Reservation:

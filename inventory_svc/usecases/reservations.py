@@ -17,7 +17,12 @@ from inventory_svc.domain.errors import (
     SeatNotAvailable,
 )
 from inventory_svc.domain.event import Event, Seat
-from inventory_svc.domain.reservation import Reservation, ReservationStatus, require_active
+from inventory_svc.domain.reservation import (
+    Reservation,
+    ReservationStatus,
+    require_active,
+    require_retakeable,
+)
 from inventory_svc.ports import Inventory
 
 # A payment that has begun near the end of a reservation's life must be able to end.
@@ -141,9 +146,11 @@ class Reservations:
         return await self._transactions.write(unit)
 
     async def confirm(
-        self, reservation_ids: Sequence[int], booking_reference: str
+        self, reservation_ids: Sequence[int], booking_reference: str, *, retake_expired: bool
     ) -> list[Reservation]:
         """Book the seats for a booking; a repeat for the same booking changes nothing.
+
+        With `retake_expired`, a reservation that is over gets its seat back if that is free.
 
         Raises:
             ReservationNotFound, ReservationNotActive, ReservationExpired: as named.
@@ -155,11 +162,21 @@ class Reservations:
                 await inventory.lock_reservations(reservation_ids), reservation_ids, owner=None
             )
             waiting = [one for one in held if not one.is_confirmed_for(booking_reference)]
-            require_active(waiting, now)
-            # Fewer seats than reservations: a replica whose clock is ahead gave one away.
-            if waiting and await inventory.confirm(waiting, booking_reference) != len(waiting):
+            if not waiting:
+                return held
+            if retake_expired:
+                require_retakeable(waiting)
+                booked = await inventory.retake(waiting, booking_reference, now)
+                done = [one.retaken(booking_reference) for one in waiting]
+            else:
+                require_active(waiting, now)
+                booked = await inventory.confirm(waiting, booking_reference)
+                done = [one.confirmed(booking_reference) for one in waiting]
+            # Fewer seats than reservations: somebody else has one by now. Without a retake, a
+            # replica whose clock is ahead gave it away.
+            if booked != len(waiting):
                 raise ReservationExpired(one.reservation_id for one in waiting)
-            return [one.confirmed(booking_reference) if one in waiting else one for one in held]
+            return _replaced(held, done)
 
         return await self._transactions.write(unit)
 
@@ -167,6 +184,9 @@ class Reservations:
         self, reservation_ids: Sequence[int], booking_reference: str
     ) -> list[Reservation]:
         """See to it that a booking holds none of these seats; without a booking, end active holds.
+
+        For a booking, what is over is cancelled too: so that a confirmation that comes late is
+        refused, by a replica whose clock is behind and with `retake_expired` as well.
 
         Raises:
             ReservationNotFound: some do not exist.
@@ -179,16 +199,16 @@ class Reservations:
                 await inventory.lock_reservations(reservation_ids), reservation_ids, owner=None
             )
             _require_unconfirmed_unless_named(held, booking_reference)
-            live = [one for one in held if _is_held_by(one, booking_reference, now)]
-            # Written down now, so that a confirmation that comes late is refused by every replica.
-            over = [one for one in held if one.status_at(now) is not one.status]
-            if live:
-                await inventory.cancel(live)
+            given_up = [one for one in held if _may_be_held_by(one, booking_reference, now)]
+            over = [
+                one for one in held if one.status_at(now) is not one.status and one not in given_up
+            ]
+            if given_up:
+                await inventory.cancel(given_up)
             if over:
                 await inventory.expire(over)
-            ended = {one.reservation_id: one.cancelled() for one in live}
-            ended.update({one.reservation_id: one.expired() for one in over})
-            return [ended.get(one.reservation_id, one) for one in held]
+            ended = [one.cancelled() for one in given_up] + [one.expired() for one in over]
+            return _replaced(held, ended)
 
         return await self._transactions.write(unit)
 
@@ -266,7 +286,13 @@ def _require_unconfirmed_unless_named(held: Sequence[Reservation], booking_refer
         raise ReservationNotActive(confirmed)
 
 
-def _is_held_by(one: Reservation, booking_reference: str, now: datetime) -> bool:
-    if one.status_at(now) is ReservationStatus.ACTIVE:
-        return True
-    return one.is_confirmed_for(booking_reference)
+def _may_be_held_by(one: Reservation, booking_reference: str, now: datetime) -> bool:
+    """Whether a booking has its seat or could still get it; for no booking: whether it is held."""
+    if one.status_at(now) is ReservationStatus.EXPIRED:
+        return bool(booking_reference)
+    return one.status is ReservationStatus.ACTIVE or one.is_confirmed_for(booking_reference)
+
+
+def _replaced(held: Sequence[Reservation], changed: Sequence[Reservation]) -> list[Reservation]:
+    by_id = {one.reservation_id: one for one in changed}
+    return [by_id.get(one.reservation_id, one) for one in held]

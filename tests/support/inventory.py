@@ -52,6 +52,12 @@ class InventoryPeople:
         held = await self.buyer(buyer).ReserveSeats(request)
         return [one.reservation_id for one in held.reservations]
 
+    async def retake(self, *reservation_ids: int, booking: str = "BK-1") -> list[pb.Reservation]:
+        """Confirm reservations, those that are over too."""
+        request = build.confirm(*reservation_ids, booking=booking)
+        request.retake_expired = True
+        return list((await self.service.ConfirmReservations(request)).reservations)
+
     async def statuses(self, *reservation_ids: int) -> list[str]:
         """Where reservations stand, by name."""
         found = await self.service.GetReservations(build.get(*reservation_ids))

@@ -15,6 +15,7 @@ from inventory_svc.domain.reservation import (
     Reservation,
     ReservationStatus,
     require_active,
+    require_retakeable,
 )
 
 UNTIL = START + timedelta(seconds=60)
@@ -23,8 +24,11 @@ BEFORE = UNTIL - timedelta(microseconds=1)
 ALLOWED = {
     ("extend", "ACTIVE"): "ACTIVE",
     ("confirm", "ACTIVE"): "CONFIRMED",
+    ("retake", "ACTIVE"): "CONFIRMED",
+    ("retake", "EXPIRED"): "CONFIRMED",
     ("cancel", "ACTIVE"): "CANCELLED",
     ("cancel", "CONFIRMED"): "CANCELLED",
+    ("cancel", "EXPIRED"): "CANCELLED",
     ("expire", "ACTIVE"): "EXPIRED",
 }
 
@@ -109,3 +113,16 @@ def test_all_must_be_active(states: list[str], refusal: type[Exception] | None, 
     with pytest.raises(refusal) as caught:
         require_active(held, BEFORE)
     assert caught.value.metadata == {"reservationIds": named}
+
+
+@pytest.mark.parametrize("status", ReservationStatus)
+def test_what_may_be_retaken(status: ReservationStatus) -> None:
+    """Only what time could have ended may be retaken: not what is cancelled or confirmed."""
+    held = [reservation("ACTIVE"), reservation(status, reservation_id=2)]
+    if status in ("ACTIVE", "EXPIRED"):
+        require_retakeable(held)
+        assert held[1].retaken("BK-1").is_confirmed_for("BK-1")
+        return
+    with pytest.raises(ReservationNotActive) as caught:
+        require_retakeable(held)
+    assert caught.value.metadata == {"reservationIds": "2"}
