@@ -21,6 +21,15 @@ class PaymentSettings(ServiceSettings):
     provider_timeout_s: float = Field(
         default=25, gt=0, description="seconds that the provider has to answer"
     )
+    reconcile_interval_s: float = Field(
+        default=1,
+        gt=0,
+        description="seconds between two looks for payments about which the provider must be asked",
+    )
+    mock_database_url: DatabaseUrl = Field(
+        default="sqlite+aiosqlite:///var/provider.db",
+        description="SQLAlchemy URL of the mock provider's own books, one for all replicas",
+    )
     mock_success_rate: float = Field(
         default=0.9, ge=0, le=1, description="share of charges that the mock provider lets succeed"
     )

@@ -1,12 +1,18 @@
 """What the use cases need from outside, and no more."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from chassis.cards import Card
+from chassis.events import Outbox
 from chassis.idempotency import Keys
 from payment_svc.domain.outcome import Outcome
 from payment_svc.domain.payment import Payment, Refund
+
+# Makes the payload of an event from a payment.
+Encode = Callable[[Payment], bytes]
 
 
 @dataclass(frozen=True)
@@ -33,19 +39,25 @@ class Return:
 
 
 class Provider(Protocol):
-    """A payment provider."""
+    """A payment provider. What a call raises counts as Unknown."""
 
     async def charge(self, charge: Charge) -> Outcome:
-        """Take money. Asked again with the same reference it gives the same outcome.
+        """Take money. Asked again with the same reference it takes no more.
 
-        What it raises counts as Unknown.
+        A final outcome is the same for ever.
+        """
+
+    async def lookup(self, reference: str) -> Outcome:
+        """What became of the charge of this reference; NotDone if it was never seen."""
+
+    async def void(self, reference: str) -> Outcome:
+        """See to it that a charge of this reference does not happen.
+
+        NotDone: it is surely off, also if it comes later. Succeeded: too late, it is taken.
         """
 
     async def refund(self, order: Return) -> Outcome:
-        """Give money back. Asked again with the same reference it gives the same outcome.
-
-        What it raises counts as Unknown.
-        """
+        """Give money back. Asked again with the same reference it gives back no more."""
 
 
 class Ledger(Protocol):
@@ -54,6 +66,16 @@ class Ledger(Protocol):
     @property
     def keys(self) -> Keys:
         """The idempotency keys that were used."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The events that are told to others."""
+
+    async def may_charge(self, booking_reference: str) -> bool:
+        """Whether a booking was not called off. Nobody calls it off before this unit ends."""
+
+    async def call_off(self, booking_reference: str, reason: str, now: datetime) -> None:
+        """Call a booking off for ever, after the units that are storing a payment for it."""
 
     async def add_payment(self, payment: Payment) -> None:
         """Store a new payment."""
@@ -72,6 +94,15 @@ class Ledger(Protocol):
     ) -> list[Payment]:
         """Payments older than one, newest first; of one booking only unless that is empty."""
 
+    async def payments_of(self, booking_reference: str) -> list[Payment]:
+        """All payments of a booking, oldest first."""
+
+    async def due_payments(self, now: datetime, limit: int) -> list[Payment]:
+        """Payments whose provider is to be asked by now, and nobody does; the longest due first."""
+
+    async def lease_payment(self, payment_id: str, now: datetime, until: datetime) -> bool:
+        """Take a due payment for oneself; false if another has."""
+
     async def add_refund(self, refund: Refund) -> None:
         """Store a new refund."""
 
@@ -80,3 +111,12 @@ class Ledger(Protocol):
 
     async def save_refund(self, refund: Refund) -> None:
         """Store what has changed about a refund."""
+
+    async def open_refunds(self, payment_id: str) -> list[Refund]:
+        """The refunds of a payment that are PENDING, oldest first."""
+
+    async def due_refunds(self, now: datetime, limit: int) -> list[Refund]:
+        """Refunds whose provider is to be asked by now, and nobody does; the longest due first."""
+
+    async def lease_refund(self, refund_id: str, now: datetime, until: datetime) -> bool:
+        """Take a due refund for oneself; false if another has."""

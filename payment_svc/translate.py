@@ -1,8 +1,11 @@
 """Between messages and domain objects. Nothing else in this service sees a message."""
 
+from collections.abc import Sequence
+
 from holdfast.payment.v1 import payment_pb2 as pb
 
 from chassis.cards import Card
+from chassis.events import Event
 from chassis.messages import decimal, timestamp
 from payment_svc.domain.payment import Payment, Refund
 from payment_svc.usecases.process_payment import NewPayment
@@ -54,6 +57,25 @@ def payment(value: Payment) -> pb.Payment:
         refunded_amount=decimal(value.refunded_minor, value.currency),
         created_at=timestamp(value.created_at),
     )
+
+
+def encode(value: Payment) -> bytes:
+    """A payment as the payload of an event."""
+    return payment(value).SerializeToString()
+
+
+def payment_event(event: Event, cursor: str) -> pb.PaymentEvent:
+    """An event as a message."""
+    return pb.PaymentEvent(
+        cursor=cursor,
+        payment=pb.Payment.FromString(event.payload),
+        occurred_at=timestamp(event.occurred_at),
+    )
+
+
+def cancelled(payments: Sequence[Payment]) -> pb.CancelPaymentResponse:
+    """The payments of a booking that was called off, as a message."""
+    return pb.CancelPaymentResponse(payments=[payment(one) for one in payments])
 
 
 def payment_page(page: PaymentPage) -> pb.ListPaymentsResponse:

@@ -26,10 +26,20 @@ class Succeeded:
 
 
 @dataclass(frozen=True)
+class Pending:
+    """The provider has it, and will say later what became of it."""
+
+
+@dataclass(frozen=True)
 class Declined:
     """It is not done, and will not be."""
 
     code: DeclineCode
+
+
+@dataclass(frozen=True)
+class NotDone:
+    """Surely nothing was taken or given back. What was asked for may be asked for again."""
 
 
 @dataclass(frozen=True)
@@ -39,4 +49,4 @@ class Unknown:
     cause: str
 
 
-Outcome = Succeeded | Declined | Unknown
+Outcome = Succeeded | Pending | Declined | NotDone | Unknown

@@ -1,12 +1,14 @@
 """Payments and refunds: states, and the sums that must hold.
 
 PENDING ──succeed──► SUCCESS ──give back part──► PARTIALLY_REFUNDED ──► …
-   └────decline────► FAILED      └──give back all──► REFUNDED
+   ├────decline────► FAILED      └──give back all──► REFUNDED
+   └────cancel─────► CANCELLED ──give back all─────────┘   (if it was taken after all)
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from chassis import money
 from chassis.cards import CardSummary
@@ -23,6 +25,7 @@ class PaymentStatus(StrEnum):
     FAILED = "FAILED"
     REFUNDED = "REFUNDED"
     PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    CANCELLED = "CANCELLED"
 
 
 class RefundStatus(StrEnum):
@@ -39,9 +42,10 @@ REFUNDABLE = frozenset({_P.SUCCESS, _P.PARTIALLY_REFUNDED})
 
 SUCCEED = Transition("succeed", frozenset({_P.PENDING}), _P.SUCCESS)
 DECLINE = Transition("decline", frozenset({_P.PENDING}), _P.FAILED)
+CANCEL = Transition("cancel", frozenset({_P.PENDING}), _P.CANCELLED)
 GIVE_BACK_PART = Transition("give back part of", REFUNDABLE, _P.PARTIALLY_REFUNDED)
-GIVE_BACK_ALL = Transition("give back all of", REFUNDABLE, _P.REFUNDED)
-PAYMENT_TRANSITIONS = (SUCCEED, DECLINE, GIVE_BACK_PART, GIVE_BACK_ALL)
+GIVE_BACK_ALL = Transition("give back all of", REFUNDABLE | {_P.CANCELLED}, _P.REFUNDED)
+PAYMENT_TRANSITIONS = (SUCCEED, DECLINE, CANCEL, GIVE_BACK_PART, GIVE_BACK_ALL)
 
 FINISH_REFUND = Transition("finish", frozenset({_R.PENDING}), _R.REFUNDED)
 FAIL_REFUND = Transition("fail", frozenset({_R.PENDING}), _R.FAILED)
@@ -59,7 +63,7 @@ class Payment:
     amount_minor: int
     method: CardSummary
     created_at: datetime
-    # While PENDING: until when one process may be asking the provider about it.
+    # Until when one process may be asking the provider about it.
     leased_until: datetime
     status: PaymentStatus = PaymentStatus.PENDING
     # Given back, or set aside to be given back.
@@ -69,20 +73,45 @@ class Payment:
     transaction_id: str = ""
     decline_code: DeclineCode | None = None
     processed_at: datetime | None = None
+    # When the provider is to be asked about it; none: nothing about it is open.
+    next_ask_at: datetime | None = None
+    # How often that was done.
+    asks: int = 0
 
     @property
     def refundable_minor(self) -> int:
         """What is left to give back."""
         return self.amount_minor - self.refunded_minor
 
+    @property
+    def must_go_back(self) -> bool:
+        """Whether it was called off and holds money all the same."""
+        called_off = self.status is PaymentStatus.CANCELLED
+        return called_off and bool(self.transaction_id) and self.refundable_minor > 0
+
     def succeeded(self, transaction_id: str, now: datetime) -> "Payment":
         """The same, with the money taken."""
-        status = SUCCEED.apply(self.status)
-        return replace(self, status=status, transaction_id=transaction_id, processed_at=now)
+        return self._answered(SUCCEED.apply(self.status), now, transaction_id=transaction_id)
 
     def declined(self, code: DeclineCode, now: datetime) -> "Payment":
         """The same, refused by the provider."""
-        return replace(self, status=DECLINE.apply(self.status), decline_code=code, processed_at=now)
+        return self._answered(DECLINE.apply(self.status), now, decline_code=code)
+
+    def cancelled(self) -> "Payment":
+        """The same, called off. What its provider makes of it stays open."""
+        return replace(self, status=CANCEL.apply(self.status))
+
+    def taken_after_all(self, transaction_id: str, now: datetime) -> "Payment":
+        """The same, called off and taken: it must go back."""
+        return self._answered(self.status, now, transaction_id=transaction_id)
+
+    def closed(self) -> "Payment":
+        """The same, with nothing left to ask its provider about."""
+        return replace(self, next_ask_at=None)
+
+    def still_open(self, now: datetime, ask_again_at: datetime) -> "Payment":
+        """The same, still without an answer; whoever repeats the call may ask at once."""
+        return replace(self, leased_until=now, next_ask_at=ask_again_at, asks=self.asks + 1)
 
     def setting_aside(self, amount_minor: int) -> "Payment":
         """The same, with an amount set aside for a refund.
@@ -98,15 +127,26 @@ class Payment:
             raise RefundExceedsPayment(self.payment_id, left, self.currency)
         return replace(self, refunded_minor=self.refunded_minor + amount_minor)
 
+    def taking_back(self) -> "Payment":
+        """The same, called off, with all that it holds set aside to be given back."""
+        return replace(self.closed(), refunded_minor=self.amount_minor)
+
     def given_back(self, amount_minor: int) -> "Payment":
         """The same, with an amount that was set aside given back for certain."""
         returned = self.returned_minor + amount_minor
         move = GIVE_BACK_ALL if returned == self.amount_minor else GIVE_BACK_PART
         return replace(self, status=move.apply(self.status), returned_minor=returned)
 
-    def keeping(self, amount_minor: int) -> "Payment":
-        """The same, with an amount that was set aside part of it again."""
-        return replace(self, refunded_minor=self.refunded_minor - amount_minor)
+    def keeping(self, amount_minor: int, now: datetime, ask_again_at: datetime) -> "Payment":
+        """The same, with an amount that was set aside part of it again.
+
+        A payment that was called off must not keep it: that is tried again.
+        """
+        kept = replace(self, refunded_minor=self.refunded_minor - amount_minor)
+        return kept.still_open(now, ask_again_at) if kept.must_go_back else kept
+
+    def _answered(self, status: PaymentStatus, now: datetime, **said: Any) -> "Payment":
+        return replace(self, status=status, processed_at=now, next_ask_at=None, **said)
 
 
 @dataclass(frozen=True)
@@ -119,15 +159,30 @@ class Refund:
     currency: str
     reason: str
     created_at: datetime
-    # While PENDING: until when one process may be asking the provider about it.
+    # Until when one process may be asking the provider about it.
     leased_until: datetime
     status: RefundStatus = RefundStatus.PENDING
     finished_at: datetime | None = None
+    # When the provider is to be asked again; none: it has answered.
+    next_ask_at: datetime | None = None
+    # How often that was done.
+    asks: int = 0
 
     def finished(self, now: datetime) -> "Refund":
         """The same, with the money given back."""
-        return replace(self, status=FINISH_REFUND.apply(self.status), finished_at=now)
+        return self._answered(FINISH_REFUND.apply(self.status), now)
 
     def failed(self, now: datetime) -> "Refund":
         """The same, refused by the provider."""
-        return replace(self, status=FAIL_REFUND.apply(self.status), finished_at=now)
+        return self._answered(FAIL_REFUND.apply(self.status), now)
+
+    def closed(self) -> "Refund":
+        """The same, with nothing left to ask its provider about."""
+        return replace(self, next_ask_at=None)
+
+    def still_open(self, now: datetime, ask_again_at: datetime) -> "Refund":
+        """The same, still without an answer; whoever repeats the call may ask at once."""
+        return replace(self, leased_until=now, next_ask_at=ask_again_at, asks=self.asks + 1)
+
+    def _answered(self, status: RefundStatus, now: datetime) -> "Refund":
+        return replace(self, status=status, finished_at=now, next_ask_at=None)

@@ -1,15 +1,26 @@
 """The port `Ledger` in SQL. Nothing here commits: the unit of work does."""
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, insert, select, update
+from sqlalchemy import RowMapping, Select, Table, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.cards import CardSummary
+from chassis.database import is_duplicate
 from chassis.keys_table import KeysTable
+from chassis.outbox import OutboxTable
 from payment_svc.domain.outcome import DeclineCode
 from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
-from payment_svc.persistence.tables import idempotency_keys, payments, refunds
+from payment_svc.persistence.tables import (
+    booking_fences,
+    idempotency_keys,
+    outbox,
+    outbox_counter,
+    payments,
+    refunds,
+)
 
 
 class SqlLedger:
@@ -19,6 +30,31 @@ class SqlLedger:
         """Work on this connection."""
         self._connection = connection
         self.keys = KeysTable(connection, idempotency_keys)
+        self.outbox = OutboxTable(connection, outbox, outbox_counter)
+
+    async def may_charge(self, booking_reference: str) -> bool:
+        """Whether a booking was not called off. Nobody calls it off before this unit ends."""
+        # Most bookings have one payment: the row is not there yet.
+        if await self._add_fence(booking_reference, None, ""):
+            return True
+        found = select(booking_fences.c.called_off_at).where(
+            booking_fences.c.booking_reference == booking_reference
+        )
+        # Shared, as the failed insert has it already: two that both asked for more would deadlock.
+        found = found.with_for_update(read=True)
+        return (await self._connection.execute(found)).scalar_one() is None
+
+    async def call_off(self, booking_reference: str, reason: str, now: datetime) -> None:
+        """Call a booking off for ever, after the units that are storing a payment for it."""
+        called_off = (
+            update(booking_fences)
+            .where(booking_fences.c.booking_reference == booking_reference)
+            .values(called_off_at=func.coalesce(booking_fences.c.called_off_at, now), reason=reason)
+        )
+        if (await self._connection.execute(called_off)).rowcount:
+            return
+        if not await self._add_fence(booking_reference, now, reason):
+            await self._connection.execute(called_off)
 
     async def add_payment(self, payment: Payment) -> None:
         """Store a new payment."""
@@ -40,6 +76,8 @@ class SqlLedger:
             .where(payments.c.payment_id == payment.payment_id)
             .values(
                 leased_until=payment.leased_until,
+                next_ask_at=payment.next_ask_at,
+                asks=payment.asks,
                 status=payment.status,
                 refunded_minor=payment.refunded_minor,
                 returned_minor=payment.returned_minor,
@@ -60,6 +98,21 @@ class SqlLedger:
             found = found.where(payments.c.booking_reference == booking_reference)
         return [_payment(row) for row in (await self._connection.execute(found)).mappings()]
 
+    async def payments_of(self, booking_reference: str) -> list[Payment]:
+        """All payments of a booking, oldest first."""
+        mine = select(payments).where(payments.c.booking_reference == booking_reference)
+        found = await self._connection.execute(mine.order_by(payments.c.payment_id))
+        return [_payment(row) for row in found.mappings()]
+
+    async def due_payments(self, now: datetime, limit: int) -> list[Payment]:
+        """Payments whose provider is to be asked by now, and nobody does; the longest due first."""
+        found = await self._connection.execute(_due(payments, now, limit))
+        return [_payment(row) for row in found.mappings()]
+
+    async def lease_payment(self, payment_id: str, now: datetime, until: datetime) -> bool:
+        """Take a due payment for oneself; false if another has."""
+        return await self._lease(payments, payment_id, now, until)
+
     async def add_refund(self, refund: Refund) -> None:
         """Store a new refund."""
         await self._connection.execute(insert(refunds).values(vars(refund)))
@@ -68,7 +121,7 @@ class SqlLedger:
         """A refund, if there is one of this id."""
         found = select(refunds).where(refunds.c.refund_id == refund_id)
         row = (await self._connection.execute(found)).mappings().one_or_none()
-        return None if row is None else Refund(**{**row, "status": RefundStatus(row["status"])})
+        return None if row is None else _refund(row)
 
     async def save_refund(self, refund: Refund) -> None:
         """Store what has changed about a refund."""
@@ -77,14 +130,64 @@ class SqlLedger:
             .where(refunds.c.refund_id == refund.refund_id)
             .values(
                 leased_until=refund.leased_until,
+                next_ask_at=refund.next_ask_at,
+                asks=refund.asks,
                 status=refund.status,
                 finished_at=refund.finished_at,
             )
         )
 
+    async def open_refunds(self, payment_id: str) -> list[Refund]:
+        """The refunds of a payment that are PENDING, oldest first."""
+        mine = select(refunds).where(
+            refunds.c.payment_id == payment_id, refunds.c.status == RefundStatus.PENDING
+        )
+        found = await self._connection.execute(mine.order_by(refunds.c.refund_id))
+        return [_refund(row) for row in found.mappings()]
+
+    async def due_refunds(self, now: datetime, limit: int) -> list[Refund]:
+        """Refunds whose provider is to be asked by now, and nobody does; the longest due first."""
+        found = await self._connection.execute(_due(refunds, now, limit))
+        return [_refund(row) for row in found.mappings()]
+
+    async def lease_refund(self, refund_id: str, now: datetime, until: datetime) -> bool:
+        """Take a due refund for oneself; false if another has."""
+        return await self._lease(refunds, refund_id, now, until)
+
+    async def _lease(self, table: Table, key: str, now: datetime, until: datetime) -> bool:
+        (primary,) = table.primary_key
+        taken = await self._connection.execute(
+            update(table)
+            .where(primary == key, table.c.next_ask_at <= now, table.c.leased_until <= now)
+            .values(leased_until=until)
+        )
+        return bool(taken.rowcount)
+
+    async def _add_fence(
+        self, booking_reference: str, called_off_at: datetime | None, reason: str
+    ) -> bool:
+        """Make the row of a booking; false if it is there."""
+        row = {
+            "booking_reference": booking_reference,
+            "called_off_at": called_off_at,
+            "reason": reason,
+        }
+        try:
+            await self._connection.execute(insert(booking_fences).values(row))
+        except IntegrityError as error:
+            if not is_duplicate(error):
+                raise
+            return False
+        return True
+
     async def _payment(self, found: Select[Any]) -> Payment | None:
         row = (await self._connection.execute(found)).mappings().one_or_none()
         return None if row is None else _payment(row)
+
+
+def _due(table: Table, now: datetime, limit: int) -> Select[Any]:
+    due = select(table).where(table.c.next_ask_at <= now, table.c.leased_until <= now)
+    return due.order_by(table.c.next_ask_at).limit(limit)
 
 
 def _row(payment: Payment) -> dict[str, Any]:
@@ -107,3 +210,7 @@ def _payment(row: RowMapping) -> Payment:
         method=method,
         decline_code=DeclineCode(code) if code else None,
     )
+
+
+def _refund(row: RowMapping) -> Refund:
+    return Refund(**{**row, "status": RefundStatus(row["status"])})

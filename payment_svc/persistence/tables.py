@@ -1,11 +1,16 @@
 """Tables. No column for a card number or a verification code exists."""
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table
+from sqlalchemy import text as sql
 
 from chassis.columns import Int64, UtcDateTime, text
 from chassis.keys_table import keys_table
+from chassis.outbox import outbox_counter_table, outbox_table
 
 metadata = MetaData()
+
+# Rows of a version that does not know the column, during a deployment, are open and due.
+LONG_DUE = sql("'1970-01-01 00:00:00'")
 
 payments = Table(
     "payments",
@@ -20,6 +25,8 @@ payments = Table(
     Column("method_last_four", text(4), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("leased_until", UtcDateTime, nullable=False),
+    Column("next_ask_at", UtcDateTime, server_default=LONG_DUE),
+    Column("asks", Int64, nullable=False, server_default="0"),
     Column("status", text(24), nullable=False),
     Column("refunded_minor", Int64, nullable=False),
     Column("returned_minor", Int64, nullable=False),
@@ -30,6 +37,7 @@ payments = Table(
     CheckConstraint("refunded_minor BETWEEN 0 AND amount_minor", name="ck_payments_refunded"),
     CheckConstraint("returned_minor BETWEEN 0 AND refunded_minor", name="ck_payments_returned"),
     Index("ix_payments_booking", "booking_reference", "payment_id"),
+    Index("ix_payments_next_ask", "next_ask_at"),
 )
 
 refunds = Table(
@@ -42,9 +50,24 @@ refunds = Table(
     Column("reason", text(200), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("leased_until", UtcDateTime, nullable=False),
+    Column("next_ask_at", UtcDateTime, server_default=LONG_DUE),
+    Column("asks", Int64, nullable=False, server_default="0"),
     Column("status", text(16), nullable=False),
     Column("finished_at", UtcDateTime),
     Index("ix_refunds_payment", "payment_id"),
+    Index("ix_refunds_next_ask", "next_ask_at"),
+)
+
+# One row a booking: of a payment that is being stored and a cancellation, one waits for the other.
+booking_fences = Table(
+    "booking_fences",
+    metadata,
+    Column("booking_reference", text(64), primary_key=True),
+    # NULL: payments may be taken.
+    Column("called_off_at", UtcDateTime),
+    Column("reason", text(200), nullable=False),
 )
 
 idempotency_keys = keys_table(metadata)
+outbox = outbox_table(metadata)
+outbox_counter = outbox_counter_table(metadata)

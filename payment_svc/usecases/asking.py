@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import Random
 from typing import TypeVar
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from chassis.clock import Clock
 from chassis.errors import DependencyUnavailable, Overloaded
 from payment_svc.domain.outcome import Outcome, Unknown
+from payment_svc.domain.settling import ask_again_at
 from payment_svc.ports import Provider
 
 log = structlog.get_logger(__name__)
@@ -32,10 +34,15 @@ class Asking:
     # How long it has to answer.
     timeout_s: float
     clock: Clock
+    random: Random
 
     def lease_end(self) -> datetime:
         """Until when nobody else may ask about what is asked now."""
         return self.clock.now() + timedelta(seconds=self.timeout_s + LEASE_MARGIN_S)
+
+    def again_at(self, asks: int) -> datetime:
+        """When to ask next, after so many times without an answer."""
+        return ask_again_at(asks, self.clock.now(), self.random)
 
     async def ask(self, question: Awaitable[Outcome], reference: str) -> Outcome:
         """Wait for an answer; too late, or an error, is Unknown."""

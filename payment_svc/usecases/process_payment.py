@@ -6,14 +6,11 @@ from chassis import money
 from chassis.cards import Card
 from chassis.errors import IdempotencyKeyInUse, InvalidField
 from chassis.idempotency import Claim, fingerprint
-from chassis.ids import Ids
 from chassis.tasks import Tasks
-from chassis.transactions import Transactions
 from payment_svc.domain.errors import PaymentNotFound
-from payment_svc.domain.outcome import Declined, Succeeded
 from payment_svc.domain.payment import Payment, PaymentStatus
 from payment_svc.ports import Charge, Ledger
-from payment_svc.usecases.asking import Asking
+from payment_svc.usecases.settling import Settling
 
 
 @dataclass(frozen=True)
@@ -40,14 +37,11 @@ class Processed:
 class ProcessPayment:
     """Takes payments: each key once, whatever is repeated or lost."""
 
-    def __init__(
-        self, transactions: Transactions[Ledger], asking: Asking, ids: Ids, tasks: Tasks
-    ) -> None:
+    def __init__(self, settling: Settling, tasks: Tasks) -> None:
         """Work on these; what has begun goes on as one of `tasks` when the caller leaves."""
-        self._transactions = transactions
-        self._asking = asking
-        self._clock = asking.clock
-        self._ids = ids
+        self._settling = settling
+        self._records = settling.records
+        self._asking = settling.asking
         self._tasks = tasks
 
     async def __call__(self, request: NewPayment) -> Processed:
@@ -60,18 +54,16 @@ class ProcessPayment:
         return await self._tasks.finish(self._process(request, _amount_minor(request)), "charge")
 
     async def _process(self, request: NewPayment, amount_minor: int) -> Processed:
-        begun = await self._transactions.write(
-            lambda ledger: self._begin(ledger, request, amount_minor)
-        )
+        begun = await self._records.write(lambda ledger: self._begin(ledger, request, amount_minor))
         if begun.payment.status is not PaymentStatus.PENDING:
             return begun
         return replace(begun, payment=await self._charge(begun.payment, request.card))
 
     async def _begin(self, ledger: Ledger, request: NewPayment, amount_minor: int) -> Processed:
         """Store the intent, or find the payment of an earlier call, maybe left open."""
-        now = self._clock.now()
+        now = self._records.clock.now()
         payment = Payment(
-            payment_id=self._ids.text("pay"),
+            payment_id=self._records.ids.text("pay"),
             booking_reference=request.booking_reference,
             user_id=request.user_id,
             currency=request.currency,
@@ -79,6 +71,7 @@ class ProcessPayment:
             method=request.card.summary(),
             created_at=now,
             leased_until=self._asking.lease_end(),
+            next_ask_at=now,
         )
         digest = _fingerprint(request, amount_minor)
         claim = Claim(request.user_id, request.key, digest, payment.payment_id, now)
@@ -86,7 +79,9 @@ class ProcessPayment:
         # As of the first call: a repeat gets its answer even if the card has expired since.
         request.card.check((earlier or claim).created_at.date())
         if earlier is None:
-            await ledger.add_payment(payment)
+            if not await ledger.may_charge(payment.booking_reference):
+                payment = payment.cancelled().closed()
+            await self._records.add(ledger, payment)
             return Processed(payment, replayed=False)
         earlier.require_same_request(digest)
         return Processed(await self._take_over(ledger, earlier.subject), replayed=True)
@@ -97,7 +92,7 @@ class ProcessPayment:
             raise PaymentNotFound(payment_id)
         if payment.status is not PaymentStatus.PENDING:
             return payment
-        if payment.leased_until > self._clock.now():
+        if payment.leased_until > self._records.clock.now():
             raise IdempotencyKeyInUse
         payment = replace(payment, leased_until=self._asking.lease_end())
         await ledger.save_payment(payment)
@@ -106,24 +101,7 @@ class ProcessPayment:
     async def _charge(self, payment: Payment, card: Card) -> Payment:
         order = Charge(payment.payment_id, payment.amount_minor, payment.currency, card)
         outcome = await self._asking.ask(self._asking.provider.charge(order), payment.payment_id)
-
-        async def unit(ledger: Ledger) -> Payment:
-            present = await ledger.lock_payment(payment.payment_id)
-            if present is None or present.status is not PaymentStatus.PENDING:
-                return present or payment
-            now = self._clock.now()
-            match outcome:
-                case Succeeded(transaction_id):
-                    settled = present.succeeded(transaction_id, now)
-                case Declined(code):
-                    settled = present.declined(code, now)
-                case _:
-                    # Still open; whoever asks next may ask the provider at once.
-                    settled = replace(present, leased_until=now)
-            await ledger.save_payment(settled)
-            return settled
-
-        return await self._asking.until_stored(lambda: self._transactions.write(unit))
+        return await self._settling.charged(payment, outcome)
 
 
 def _amount_minor(request: NewPayment) -> int:

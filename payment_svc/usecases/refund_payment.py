@@ -5,14 +5,11 @@ from dataclasses import dataclass, replace
 from chassis import money
 from chassis.errors import IdempotencyKeyInUse, InvalidField
 from chassis.idempotency import Claim, fingerprint
-from chassis.ids import Ids
 from chassis.tasks import Tasks
-from chassis.transactions import Transactions
 from payment_svc.domain.errors import PaymentNotFound
-from payment_svc.domain.outcome import Declined, Succeeded
 from payment_svc.domain.payment import Payment, Refund, RefundStatus
-from payment_svc.ports import Ledger, Return
-from payment_svc.usecases.asking import Asking
+from payment_svc.ports import Ledger
+from payment_svc.usecases.settling import Settling
 
 
 @dataclass(frozen=True)
@@ -45,14 +42,11 @@ class _Begun:
 class RefundPayment:
     """Gives payments back: never more than was taken, each key once."""
 
-    def __init__(
-        self, transactions: Transactions[Ledger], asking: Asking, ids: Ids, tasks: Tasks
-    ) -> None:
+    def __init__(self, settling: Settling, tasks: Tasks) -> None:
         """Work on these; what has begun goes on as one of `tasks` when the caller leaves."""
-        self._transactions = transactions
-        self._asking = asking
-        self._clock = asking.clock
-        self._ids = ids
+        self._settling = settling
+        self._records = settling.records
+        self._asking = settling.asking
         self._tasks = tasks
 
     async def __call__(self, request: NewRefund) -> Refunded:
@@ -66,15 +60,16 @@ class RefundPayment:
         return await self._tasks.finish(self._refund(request), "refund")
 
     async def _refund(self, request: NewRefund) -> Refunded:
-        begun = await self._transactions.write(lambda ledger: self._begin(ledger, request))
+        begun = await self._records.write(lambda ledger: self._begin(ledger, request))
         if begun.refund.status is not RefundStatus.PENDING:
             return Refunded(begun.refund, begun.replayed)
-        return Refunded(await self._give_back(begun), begun.replayed)
+        refund = await self._settling.give_back(begun.payment, begun.refund)
+        return Refunded(refund, begun.replayed)
 
     async def _begin(self, ledger: Ledger, request: NewRefund) -> _Begun:
         """Set the amount aside under a lock, or find the refund of an earlier call."""
-        now = self._clock.now()
-        refund_id = self._ids.text("ref")
+        now = self._records.clock.now()
+        refund_id = self._records.ids.text("ref")
         payment = await ledger.lock_payment(request.payment_id)
         if payment is None:
             raise PaymentNotFound(request.payment_id)
@@ -86,19 +81,12 @@ class RefundPayment:
             earlier.require_same_request(digest)
             return await self._take_over(ledger, payment, earlier.subject)
         amount_minor = payment.refundable_minor if asked_minor is None else asked_minor
-        payment = payment.setting_aside(amount_minor)
-        refund = Refund(
-            refund_id=refund_id,
-            payment_id=payment.payment_id,
-            amount_minor=amount_minor,
-            currency=payment.currency,
-            reason=request.reason,
-            created_at=now,
-            leased_until=self._asking.lease_end(),
+        aside = payment.setting_aside(amount_minor)
+        await self._records.save(ledger, payment, aside)
+        refund = await self._settling.add_refund(
+            ledger, aside, amount_minor, request.reason, refund_id
         )
-        await ledger.save_payment(payment)
-        await ledger.add_refund(refund)
-        return _Begun(payment, refund, replayed=False)
+        return _Begun(aside, refund, replayed=False)
 
     async def _take_over(self, ledger: Ledger, payment: Payment, refund_id: str) -> _Begun:
         refund = await ledger.refund(refund_id)
@@ -106,42 +94,11 @@ class RefundPayment:
             message = f"refund {refund_id} has a key and no row"
             raise LookupError(message)
         if refund.status is RefundStatus.PENDING:
-            if refund.leased_until > self._clock.now():
+            if refund.leased_until > self._records.clock.now():
                 raise IdempotencyKeyInUse
             refund = replace(refund, leased_until=self._asking.lease_end())
             await ledger.save_refund(refund)
         return _Begun(payment, refund, replayed=True)
-
-    async def _give_back(self, begun: _Begun) -> Refund:
-        refund, payment = begun.refund, begun.payment
-        order = Return(
-            refund.refund_id, payment.transaction_id, refund.amount_minor, refund.currency
-        )
-        outcome = await self._asking.ask(self._asking.provider.refund(order), refund.refund_id)
-
-        async def unit(ledger: Ledger) -> Refund:
-            present = await ledger.lock_payment(payment.payment_id)
-            open_refund = await ledger.refund(refund.refund_id)
-            if present is None or open_refund is None:
-                message = f"refund {refund.refund_id} or its payment is gone"
-                raise LookupError(message)
-            if open_refund.status is not RefundStatus.PENDING:
-                return open_refund
-            now = self._clock.now()
-            match outcome:
-                case Succeeded():
-                    settled = open_refund.finished(now)
-                    await ledger.save_payment(present.given_back(refund.amount_minor))
-                case Declined():
-                    settled = open_refund.failed(now)
-                    await ledger.save_payment(present.keeping(refund.amount_minor))
-                case _:
-                    # Still open; whoever asks next may ask the provider at once.
-                    settled = replace(open_refund, leased_until=now)
-            await ledger.save_refund(settled)
-            return settled
-
-        return await self._asking.until_stored(lambda: self._transactions.write(unit))
 
 
 def _asked_minor(request: NewRefund, payment: Payment) -> int | None:

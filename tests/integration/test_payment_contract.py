@@ -23,9 +23,14 @@ def grpc_stub_cls() -> type[rpc.PaymentServiceStub]:
 @pytest.fixture(scope="module")
 def grpc_hosted() -> Callable[[Databases], Awaitable[Hosted]]:
     """The adapter as it is started, with a provider that declines by chance and at once."""
-    settings = PaymentSettings(mock_success_rate=0, mock_delay_min_s=0, mock_delay_max_s=0)
 
     async def make(databases: Databases) -> Hosted:
+        settings = PaymentSettings(
+            mock_database_url=await databases.empty(),
+            mock_success_rate=0,
+            mock_delay_min_s=0,
+            mock_delay_max_s=0,
+        )
         return await wire(settings, auth_settings(), await databases.fresh("payment_svc"))
 
     return make

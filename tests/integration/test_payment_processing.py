@@ -136,7 +136,7 @@ async def test_intent_first(payments: Payments) -> None:
     seen: list[Payment | None] = []
 
     async def look(question: Question) -> None:
-        assert payments.database.writer.pool.checkedout() == 0
+        await payments.no_transaction_is_open()
         seen.append(await payments.stored(question.reference))
 
     payments.provider.when_asked = look
@@ -224,6 +224,7 @@ async def test_other_scopes_are_refused(payments: Payments) -> None:
     for method in SERVICE.methods:
         request = getattr(pb, method.input_type.name)()
         with refused("SCOPE_MISSING", scopes="payments"):
-            await getattr(wrong, method.name)(request)
+            call = getattr(wrong, method.name)(request)
+            await (call.read() if method.server_streaming else call)
     assert payments.provider.journal == []
     assert status(await admin.ProcessPayment(process())) == "SUCCESS"

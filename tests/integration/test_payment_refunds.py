@@ -145,7 +145,7 @@ async def test_set_aside_first(payments: Payments) -> None:
     seen: list[Payment | None] = []
 
     async def look(_question: Question) -> None:
-        assert payments.database.writer.pool.checkedout() == 0
+        await payments.no_transaction_is_open()
         seen.append(await payments.stored(paid.payment_id))
 
     payments.provider.when_asked = look

@@ -23,11 +23,13 @@ from chassis import logs
 from chassis.clock import Clock
 from chassis.database import Database, DatabaseTransactions
 from chassis.server import Hosted
+from chassis.worker import Worker
 from payment_svc.config import PaymentSettings
-from payment_svc.domain.outcome import Outcome, Succeeded
+from payment_svc.domain.outcome import Declined, NotDone, Outcome, Succeeded
 from payment_svc.domain.payment import Payment
 from payment_svc.persistence.repository import SqlLedger
 from payment_svc.ports import Charge, Return
+from payment_svc.providers.mock_books import ChargeEntry, RefundEntry
 from payment_svc.wiring import wire
 from support.client import As, bad_fields, reason_of
 from support.serving import GRACE_S, serving
@@ -55,11 +57,19 @@ class ScriptedProvider:
         self.answers: deque[Any] = deque(answers)
         # What was asked, in order.
         self.journal: list[Question] = []
+        # What was looked up or voided, in order: our references.
+        self.lookups: list[str] = []
+        self.voids: list[str] = []
+        # What lookups and voids are told, before what this provider knows.
+        self.lookup_answers: deque[Any] = deque()
+        self.void_answers: deque[Any] = deque()
         # Awaited when a question comes, before its answer is looked up.
         self.when_asked: Callable[[Question], Awaitable[None]] | None = None
         self._arrived: asyncio.Queue[Question] = asyncio.Queue()
         self._open = asyncio.Event()
         self._open.set()
+        # What was said for good, by our references; NotDone: it was voided.
+        self._final: dict[str, Outcome] = {}
 
     def hold(self) -> None:
         """Keep all answers back from now on."""
@@ -80,6 +90,28 @@ class ScriptedProvider:
     async def refund(self, order: Return) -> Outcome:
         return await self._answer(order)
 
+    async def lookup(self, reference: str) -> Outcome:
+        self.lookups.append(reference)
+        known = self._final.get(reference, NotDone())
+        return await self._told(self.lookup_answers, known, reference)
+
+    async def void(self, reference: str) -> Outcome:
+        self.voids.append(reference)
+        if self.void_answers:
+            return await self._told(self.void_answers, NotDone(), reference)
+        known = self._final.setdefault(reference, NotDone())
+        return known if isinstance(known, Succeeded) else NotDone()
+
+    def takes(self, reference: str) -> Succeeded:
+        """Take a charge, whatever is answered to it."""
+        outcome = Succeeded(f"txn_{reference}")
+        self._final[reference] = outcome
+        return outcome
+
+    def taken(self) -> list[str]:
+        """Our references of the charges that were taken."""
+        return [name for name, known in self._final.items() if isinstance(known, Succeeded)]
+
     async def _answer(self, question: Question) -> Outcome:
         self.journal.append(question)
         self._arrived.put_nowait(question)
@@ -87,11 +119,45 @@ class ScriptedProvider:
             await self.when_asked(question)
         answer = self.answers.popleft() if self.answers else None
         await self._open.wait()
+        if answer is None:
+            if isinstance(question, Return):
+                return Succeeded(f"txn_{question.reference}")
+            known = self._final.get(question.reference)
+            return known or self.takes(question.reference)
+        outcome = await self._told(deque([answer]), NotDone(), question)
+        if isinstance(question, Charge) and isinstance(outcome, Succeeded | Declined):
+            self._final[question.reference] = outcome
+        return outcome
+
+    async def _told(self, answers: deque[Any], else_: Outcome, question: Any) -> Outcome:
+        if not answers:
+            return else_
+        answer = answers.popleft()
         if isinstance(answer, Exception):
             raise answer
-        if callable(answer):
-            return await answer(question)
-        return answer or Succeeded(f"txn_{question.reference}")
+        return await answer(question) if callable(answer) else answer
+
+
+class MemoryBooks:
+    """`Books` of the mock provider in memory."""
+
+    def __init__(self) -> None:
+        self.charges: dict[str, ChargeEntry] = {}
+        self.refunds: dict[str, RefundEntry] = {}
+
+    async def add_charge(self, entry: ChargeEntry) -> tuple[ChargeEntry, bool]:
+        stored = self.charges.setdefault(entry.reference, entry)
+        return stored, stored is entry
+
+    async def change_charge(
+        self, reference: str, change: Callable[[ChargeEntry], ChargeEntry]
+    ) -> ChargeEntry | None:
+        if reference in self.charges:
+            self.charges[reference] = change(self.charges[reference])
+        return self.charges.get(reference)
+
+    async def add_refund(self, entry: RefundEntry) -> RefundEntry:
+        return self.refunds.setdefault(entry.reference, entry)
 
 
 @dataclass
@@ -123,6 +189,19 @@ class Payments:
             give_back(payment.payment_id, amount), idempotency_key=key
         )
 
+    async def cancel(self, booking: str = "BK-1") -> list[pb.Payment]:
+        """Call a booking off; its payments as they then are."""
+        request = pb.CancelPaymentRequest(booking_reference=booking, reason="UNDONE")
+        return list((await self.caller.CancelPayment(request)).payments)
+
+    async def reconcile(self) -> None:
+        """Do what the reconciler does in the background, once."""
+        await self.worker("reconciler").run_once()
+
+    def worker(self, name: str) -> Worker:
+        (found,) = [one for one in self.hosted.workers if one.name == name]
+        return found
+
     async def now(self, payment: pb.Payment) -> pb.Payment:
         """A payment as it is by now."""
         request = pb.GetPaymentRequest(payment_id=payment.payment_id)
@@ -132,6 +211,18 @@ class Payments:
         """What is committed of a payment."""
         transactions = DatabaseTransactions(self.database, SqlLedger)
         return await transactions.read(lambda ledger: ledger.payment(payment_id))
+
+    def events(self, cursor: str = "") -> Any:
+        """A stream of events, to be read by `next_event`."""
+        return self.caller.StreamPaymentEvents(pb.StreamPaymentEventsRequest(cursor=cursor))
+
+    async def no_transaction_is_open(self) -> None:
+        """Wait for those of the background to end; one that is kept open fails the test."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                if not self.database.writer.pool.checkedout():
+                    return
+                await asyncio.sleep(0.01)
 
     async def work_done(self) -> None:
         """Wait for the work of callers that have left."""
@@ -148,10 +239,12 @@ async def serving_payments(
 ) -> AsyncIterator[Payments]:
     """Serve the payment adapter; settings by their names in `PaymentSettings`.
 
-    With `grace_s=0` the end of the block cuts off whatever is in the middle.
+    With `grace_s=0` the end of the block cuts off whatever is in the middle. The reconciler
+    rests, after a first round, unless it is given an interval.
     """
     provider = provider or ScriptedProvider()
-    hosted = await wire(PaymentSettings(**settings), auth_settings(), database, clock, provider)
+    told = PaymentSettings(**{"reconcile_interval_s": 3600, **settings})
+    hosted = await wire(told, auth_settings(), database, clock, provider)
     async with serving(hosted, grace_s) as channel:
         yield Payments(channel, hosted, database, provider)
 
@@ -179,6 +272,13 @@ def give_back(payment_id: str, amount: str | None = None) -> pb.RefundPaymentReq
 def status(answer: pb.Payment | pb.Refund) -> str:
     """Where a payment or a refund stands, by name."""
     return type(answer).Status.Name(answer.status)
+
+
+async def next_event(stream: Any) -> pb.PaymentEvent:
+    async with asyncio.timeout(WAIT_S):
+        event: pb.PaymentEvent = await stream.read()
+    assert isinstance(event, pb.PaymentEvent)
+    return event
 
 
 @contextmanager

@@ -24,6 +24,8 @@ VISA = CardSummary("CREDIT_CARD", "visa", "1111")
 PAYMENT_MOVES = {
     ("PENDING", "succeed"): "SUCCESS",
     ("PENDING", "decline"): "FAILED",
+    ("PENDING", "cancel"): "CANCELLED",
+    ("CANCELLED", "give back all of"): "REFUNDED",
     ("SUCCESS", "give back part of"): "PARTIALLY_REFUNDED",
     ("SUCCESS", "give back all of"): "REFUNDED",
     ("PARTIALLY_REFUNDED", "give back part of"): "PARTIALLY_REFUNDED",
@@ -48,7 +50,7 @@ def result(transition: Transition, state: str) -> str | None:
 @pytest.mark.parametrize("transition", PAYMENT_TRANSITIONS, ids=lambda one: one.name)
 @pytest.mark.parametrize("state", PaymentStatus)
 def test_moves_of_a_payment(state: PaymentStatus, transition: Transition) -> None:
-    """Of all pairs of a payment's states and moves exactly the six that are written here work."""
+    """Of all pairs of a payment's states and moves exactly those that are written here work."""
     assert result(transition, state) == PAYMENT_MOVES.get((state, transition.name))
 
 

@@ -1,0 +1,69 @@
+"""Storing payments, and telling others what changes."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from chassis.bell import Bell
+from chassis.clock import Clock
+from chassis.events import Event
+from chassis.ids import Ids
+from chassis.transactions import Transactions
+from payment_svc.domain.payment import Payment, PaymentStatus
+from payment_svc.ports import Encode, Ledger
+
+CHANGED = "PAYMENT_CHANGED"
+
+Result = TypeVar("Result")
+
+
+class Records:
+    """The one way to store payments: with an event for each change, in the same transaction."""
+
+    def __init__(
+        self,
+        transactions: Transactions[Ledger],
+        clock: Clock,
+        ids: Ids,
+        encode: Encode,
+        bell: Bell,
+    ) -> None:
+        """Work on these; `bell` is rung after each commit."""
+        self._transactions = transactions
+        self._encode = encode
+        self._bell = bell
+        self.clock = clock
+        self.ids = ids
+
+    async def read(self, unit: Callable[[Ledger], Awaitable[Result]]) -> Result:
+        """Run a unit that changes nothing."""
+        return await self._transactions.read(unit)
+
+    async def write(self, unit: Callable[[Ledger], Awaitable[Result]]) -> Result:
+        """Run a unit as one transaction."""
+        result = await self._transactions.write(unit)
+        self._bell.ring()
+        return result
+
+    async def add(self, ledger: Ledger, payment: Payment) -> None:
+        """Store a new payment. That it is asked for is no news; what becomes of it is."""
+        await ledger.add_payment(payment)
+        if payment.status is not PaymentStatus.PENDING:
+            await self._tell(ledger, payment)
+
+    async def save(self, ledger: Ledger, before: Payment, after: Payment) -> None:
+        """Store what has changed about a payment that this unit has locked."""
+        if after == before:
+            return
+        await ledger.save_payment(after)
+        if (after.status, after.returned_minor) != (before.status, before.returned_minor):
+            await self._tell(ledger, after)
+
+    async def _tell(self, ledger: Ledger, payment: Payment) -> None:
+        event = Event(
+            event_id=self.ids.number(),
+            kind=CHANGED,
+            subject=payment.payment_id,
+            payload=self._encode(payment),
+            occurred_at=self.clock.now(),
+        )
+        await ledger.outbox.add(event)

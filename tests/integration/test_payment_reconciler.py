@@ -1,0 +1,200 @@
+"""What is open is resolved without anybody asking: the provider is asked, soon and then slower."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import pytest
+from holdfast.payment.v1 import payment_pb2 as pb
+from sqlalchemy import update
+from support.clock import ManualClock
+from support.databases import Databases, on_mariadb, url_of
+from support.payments import Payments, ScriptedProvider, serving_payments, status
+
+from payment_svc.domain.outcome import DeclineCode, Declined, NotDone, Outcome, Pending, Unknown
+from payment_svc.persistence import tables
+from payment_svc.ports import Return
+from payment_svc.usecases import reconciler
+
+NO = Declined(DeclineCode.CARD_DECLINED)
+LOST = Unknown("lost")
+
+
+@pytest.fixture
+async def payments(databases: Databases, clock: ManualClock) -> AsyncIterator[Payments]:
+    async with serving_payments(await databases.fresh("payment_svc"), clock) as payments:
+        yield payments
+
+
+async def left_open(payments: Payments, answer: Outcome = LOST) -> pb.Payment:
+    payments.provider.answers.append(answer)
+    paid = await payments.pay()
+    assert status(paid) == "PENDING"
+    return paid
+
+
+async def test_a_killed_process(databases: Databases, clock: ManualClock) -> None:
+    """A payment that a dead process left open is resolved when its lease is over, not before."""
+    database, provider = await databases.fresh("payment_svc"), ScriptedProvider()
+    async with serving_payments(database, clock, provider, grace_s=0) as payments:
+        provider.hold()
+        cut_off = asyncio.create_task(payments.pay())
+        asked = await provider.question()
+    await asyncio.gather(cut_off, return_exceptions=True)
+    provider.takes(asked.reference)
+    async with serving_payments(databases.open(url_of(database)), clock, provider) as payments:
+        paid = pb.Payment(payment_id=asked.reference)
+        clock.move(34.999999)
+        await payments.reconcile()
+        assert status(await payments.now(paid)) == "PENDING"
+        clock.move(0.000001)
+        await payments.reconcile()
+        assert status(await payments.now(paid)) == "SUCCESS"
+    assert (len(provider.journal), provider.lookups) == (1, [asked.reference])
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [("taken", "SUCCESS"), (NO, "FAILED")], ids=["SUCCESS", "FAILED"]
+)
+async def test_a_provider_that_answers_later(
+    payments: Payments, clock: ManualClock, told: Outcome | str, expected: str
+) -> None:
+    """A payment that its provider holds as pending gets the outcome that a lookup tells."""
+    paid = await left_open(payments, Pending())
+    final = payments.provider.takes(paid.payment_id) if told == "taken" else told
+    payments.provider.lookup_answers.extend([Pending(), final])
+    for status_then in ("PENDING", expected, expected):
+        clock.move(10)
+        await payments.reconcile()
+        assert status(await payments.now(paid)) == status_then
+    assert len(payments.provider.lookups) == 2
+
+
+async def test_asked_less_and_less(payments: Payments, clock: ManualClock) -> None:
+    """Without an answer the next question comes later and later, and none in between."""
+    paid = await left_open(payments)
+    payments.provider.lookup_answers.extend([LOST] * 6)
+    waits = []
+    for asked in range(6):
+        stored = await payments.stored(paid.payment_id)
+        assert stored is not None
+        assert stored.next_ask_at is not None
+        waits.append((stored.next_ask_at - clock.now()).total_seconds())
+        clock.move(waits[-1] - 0.001)
+        await payments.reconcile()
+        assert len(payments.provider.lookups) == asked
+        clock.move(0.001)
+        await payments.reconcile()
+    assert all(0.8 * 2**one <= wait_s <= 1.2 * 2**one for one, wait_s in enumerate(waits))
+
+
+async def test_reading_asks_nobody(payments: Payments, clock: ManualClock) -> None:
+    """Reading an open payment makes no call to its provider."""
+    paid = await left_open(payments)
+    clock.move(3600)
+    await payments.now(paid)
+    assert (len(payments.provider.journal), payments.provider.lookups) == (1, [])
+
+
+async def test_given_up(payments: Payments, clock: ManualClock) -> None:
+    """A payment that its provider has never seen is voided and CANCELLED after 15 minutes."""
+    paid = await left_open(payments, NotDone())
+    clock.move(899)
+    await payments.reconcile()
+    assert (status(await payments.now(paid)), payments.provider.voids) == ("PENDING", [])
+    clock.move(3600)
+    await payments.reconcile()
+    assert status(await payments.now(paid)) == "CANCELLED"
+    assert payments.provider.voids == [paid.payment_id]
+    clock.move(3600)
+    await payments.reconcile()
+    assert len(payments.provider.lookups) == 2
+
+
+async def test_not_given_up_without_a_word(payments: Payments, clock: ManualClock) -> None:
+    """A payment about which its provider says nothing stays PENDING, however old it is."""
+    paid = await left_open(payments)
+    payments.provider.lookup_answers.extend([LOST, Pending(), NotDone()])
+    payments.provider.void_answers.append(LOST)
+    for _ in range(3):
+        clock.move(7200)
+        await payments.reconcile()
+        assert status(await payments.now(paid)) == "PENDING"
+
+
+async def test_surely_not_done_may_be_asked_again(payments: Payments) -> None:
+    """A charge that surely was not done leaves the payment PENDING, and a repeat charges it."""
+    payments.provider.answers.append(NotDone())
+    assert status(await payments.pay(key="k")) == "PENDING"
+    assert status(await payments.pay(key="k")) == "SUCCESS"
+    assert len({one.reference for one in payments.provider.journal}) == 1
+
+
+async def test_an_open_refund(payments: Payments, clock: ManualClock) -> None:
+    """A refund without an answer is asked for again by its reference, until it has one."""
+    paid = await payments.pay()
+    payments.provider.answers.extend([LOST, LOST])
+    assert status(await payments.refund(paid, "60.00")) == "PENDING"
+    await payments.reconcile()
+    for expected in ("SUCCESS", "PARTIALLY_REFUNDED", "PARTIALLY_REFUNDED"):
+        clock.move(10)
+        await payments.reconcile()
+        assert status(await payments.now(paid)) == expected
+    orders = [one for one in payments.provider.journal if isinstance(one, Return)]
+    assert len(orders) == 3
+    assert len(set(orders)) == 1
+
+
+async def test_a_batch_at_a_time(
+    payments: Payments, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round takes one batch, the longest due first, and says that there is more."""
+    monkeypatch.setattr(reconciler, "BATCH", 2)
+    opened = []
+    for _ in range(3):
+        opened.append((await left_open(payments)).payment_id)
+        clock.move(5)
+    run_once: Callable[[], object] = payments.worker("reconciler").run_once
+    assert [await run_once(), await run_once()] == [True, False]
+    assert set(payments.provider.lookups[:2]) == set(opened[:2])
+    assert payments.provider.lookups[2:] == opened[2:]
+
+
+@on_mariadb
+async def test_replicas_share_the_work(databases: Databases, clock: ManualClock) -> None:
+    """Of several reconcilers at once exactly one asks about each payment, and about each refund."""
+    database, provider = await databases.fresh("payment_svc"), ScriptedProvider()
+    async with (
+        serving_payments(database, clock, provider) as one,
+        serving_payments(databases.open(url_of(database)), clock, provider) as other,
+    ):
+        opened = [await left_open(one) for _ in range(10)]
+        refunded = [await one.pay() for _ in range(5)]
+        provider.answers.extend([LOST] * 5)
+        for paid in refunded:
+            await one.refund(paid)
+        provider.journal.clear()
+        clock.move(60)
+        await asyncio.gather(*(replica.reconcile() for replica in (one, other) * 3))
+    assert sorted(provider.lookups) == sorted(paid.payment_id for paid in opened)
+    assert len(provider.journal) == len({asked.reference for asked in provider.journal}) == 5
+
+
+async def test_rows_of_an_older_version(payments: Payments, clock: ManualClock) -> None:
+    """A row that an older version has stored or settled is brought in order, whatever it says."""
+    paid, waiting = await payments.pay(), await left_open(payments)
+    await payments.refund(paid, "10.00")
+    long_ago = update(tables.payments).values(next_ask_at=clock.now() - timedelta(days=9999))
+    refunds_too = update(tables.refunds).values(next_ask_at=clock.now() - timedelta(days=9999))
+    for statement in (long_ago, refunds_too):
+        await payments.database.write(lambda one, statement=statement: one.execute(statement))
+    payments.provider.takes(waiting.payment_id)
+    before = await payments.now(paid)
+    asked = len(payments.provider.journal)
+    await payments.reconcile()
+    clock.move(3600)
+    await payments.reconcile()
+    assert await payments.now(paid) == before
+    assert status(await payments.now(waiting)) == "SUCCESS"
+    assert payments.provider.journal[asked:] == []
+    assert payments.provider.lookups == [waiting.payment_id]
