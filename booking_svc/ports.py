@@ -1,14 +1,18 @@
 """What the use cases need from outside, and no more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from booking_svc.domain.booking import Booking
-from booking_svc.domain.outcome import Done, Refused, Unknown
+from booking_svc.domain.outcome import Done, Pending, Refused, Unknown
 from booking_svc.domain.reservation import Reservation
-from booking_svc.saga.machine import Saga
+from booking_svc.saga.machine import Lease, Saga, State
+from booking_svc.saga.runner import StepRecord
 from chassis.cards import Card
+from chassis.errors import DomainError
+from chassis.events import Outbox
 from chassis.idempotency import Claim, Keys
 
 # Makes the answer of ConfirmBooking from a booking.
@@ -28,6 +32,17 @@ class ChargeOrder:
     card: Card
 
 
+@dataclass(frozen=True)
+class Decision:
+    """The payment of a booking has changed its state."""
+
+    # Where to go on after it.
+    cursor: str
+    booking_reference: str
+    # False while its provider has not decided.
+    is_decided: bool
+
+
 class Inventory(Protocol):
     """The inventory, as far as bookings need it."""
 
@@ -42,9 +57,9 @@ class Inventory(Protocol):
         """Hold the seats for at least so many seconds from now."""
 
     async def confirm(
-        self, reservation_ids: Sequence[int], booking_reference: str
+        self, reservation_ids: Sequence[int], booking_reference: str, *, retake: bool
     ) -> Done[None] | Refused | Unknown:
-        """Book the seats for a booking."""
+        """Book the seats for a booking; with `retake` also seats that were let go and are free."""
 
     async def cancel(
         self, reservation_ids: Sequence[int], booking_reference: str
@@ -55,16 +70,66 @@ class Inventory(Protocol):
 class Payments(Protocol):
     """The payment adapter, as far as bookings need it."""
 
-    async def charge(self, order: ChargeOrder) -> Done[str] | Refused | Unknown:
+    async def charge(self, order: ChargeOrder) -> Done[str] | Refused | Pending | Unknown:
         """Take money; what comes of it is the payment's id.
 
         A refusal says `paymentId` and `errorCode` in its metadata, where there are any.
         """
 
-    async def give_back(
-        self, payment_id: str, key: str, reason: str
-    ) -> Done[None] | Refused | Unknown:
-        """See to it that nothing of a payment stays taken."""
+    async def find(self, booking_reference: str) -> Done[str] | Refused | Pending | Unknown | None:
+        """What became of a booking's charge, as `charge`; none if there never was one."""
+
+    async def cancel(
+        self, booking_reference: str, reason: str
+    ) -> Done[str] | Refused | Pending | Unknown:
+        """See to it that nothing stays taken for a booking, also by a charge that comes later.
+
+        What comes of it is the state of its payment: REFUNDED, CANCELLED or FAILED.
+        """
+
+    def decisions(self, cursor: str) -> AsyncIterator[Decision]:
+        """What becomes of payments, in order, from a cursor on and without end.
+
+        Raises:
+            DependencyUnavailable: the payment adapter cannot be reached.
+        """
+
+
+@dataclass(frozen=True)
+class KeptAnswer:
+    """What a key was answered, for ever."""
+
+    # Of the request that it was used for.
+    fingerprint: str
+    # A message, encoded, or a refusal.
+    message: bytes | DomainError
+
+
+@dataclass(frozen=True)
+class OurClaim:
+    """Nothing is kept for a key, and for now we alone are to find out why."""
+
+    token: str
+
+
+class Answers(Protocol):
+    """A fast copy of what keys were answered.
+
+    It never raises, takes a moment at most, and never decides: it may know nothing, forget
+    everything and lose what it is told, and the database is asked instead.
+    """
+
+    async def look_up_or_claim(self, owner: str, key: str) -> KeptAnswer | OurClaim | None:
+        """What a key was answered; or our claim of it; or none: claimed by another, or not known.
+
+        Atomic. A claim ends by itself, and keeps nobody from anything.
+        """
+
+    async def keep(self, owner: str, key: str, answer: KeptAnswer, ttl_s: float) -> None:
+        """Remember a final answer for so many seconds."""
+
+    async def release(self, owner: str, key: str, claim: OurClaim) -> None:
+        """Forget a claim, unless it is over and somebody else's is there."""
 
 
 class BookingKeys(Keys, Protocol):
@@ -77,12 +142,74 @@ class BookingKeys(Keys, Protocol):
         """
 
 
+class SagaStore(Protocol):
+    """The stored sagas and their timelines, within one unit of work."""
+
+    async def add(self, saga: Saga) -> None:
+        """Store a new saga."""
+
+    async def save(self, saga: Saga) -> bool:
+        """Store where a saga stands; false if its attempt is over or it is stored already."""
+
+    async def find(self, booking_id: int, definition: str) -> Saga | None:
+        """A saga of a booking, if it has one of this name."""
+
+    async def supersede(self, booking_id: int, definition: str) -> None:
+        """End a saga that runs, wherever it runs, without doing or undoing more of it."""
+
+    async def due(self, now: datetime, limit: int) -> list[Saga]:
+        """Sagas that nobody runs and whose time has come, longest waiting first."""
+
+    async def take_over(self, saga: Saga, lease: Lease, now: datetime) -> Saga | None:
+        """Lease a saga that nobody runs, under a new attempt; none if somebody else was faster."""
+
+    async def renew(self, booking_ids: Sequence[int], lease: Lease) -> None:
+        """Move the end of an owner's leases."""
+
+    async def hand_back(self, saga: Saga, now: datetime) -> None:
+        """End the lease of a saga, unless its attempt is over."""
+
+    async def release(self, owner: str, now: datetime) -> None:
+        """End all leases of an owner."""
+
+    async def resting(self, booking_reference: str) -> list[Saga]:
+        """The sagas of a booking that nobody runs and whose time has not come."""
+
+    async def reopen(self, saga: Saga) -> bool:
+        """Store a saga that was parked and goes on, under its new attempt; false if it was not."""
+
+    async def before(
+        self, last: tuple[int, str] | None, state: State | None, booking_reference: str, limit: int
+    ) -> list[tuple[Saga, str]]:
+        """Sagas older than one, newest first, with the references of their bookings."""
+
+    async def add_step(self, step_id: int, saga: Saga, step: StepRecord) -> None:
+        """Store what an action came to."""
+
+    async def steps(self, booking_id: int, definition: str, limit: int) -> list[StepRecord]:
+        """The timeline of a saga, oldest first, its last `limit` entries."""
+
+
 class Bookings(Protocol):
     """The stored bookings and sagas, within one unit of work."""
 
     @property
     def keys(self) -> BookingKeys:
         """The idempotency keys that were used."""
+
+    @property
+    def sagas(self) -> SagaStore:
+        """The sagas behind the bookings."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The events that tell others what became of bookings."""
+
+    async def purge_keys(self, before: datetime, limit: int) -> int:
+        """Delete keys older than `before`, `limit` at most, and say how many.
+
+        Not the key of a booking that may still change by itself.
+        """
 
     async def claim_reservations(
         self, booking_id: int, reservation_ids: Sequence[int]
@@ -102,12 +229,12 @@ class Bookings(Protocol):
         """Store what has changed about a booking."""
 
     async def bookings_before(
-        self, booking_id: int | None, user_id: str, limit: int
+        self, booking_id: int | None, user_id: str, booking_reference: str, limit: int
     ) -> list[Booking]:
-        """A user's bookings older than one, newest first, `limit` at most."""
+        """A user's bookings older than one, newest first; of one reference unless that is empty."""
 
-    async def add_saga(self, saga: Saga) -> None:
-        """Store a new saga."""
+    async def cursor(self, name: str) -> str:
+        """Where the reader of a stream has got to; empty at the beginning."""
 
-    async def save_saga(self, saga: Saga) -> bool:
-        """Store where a saga stands, unless its attempt is over or it has ended: then false."""
+    async def move_cursor(self, name: str, position: str) -> None:
+        """Note where the reader of a stream has got to."""

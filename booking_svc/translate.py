@@ -1,13 +1,18 @@
 """Between messages and domain objects. Only this, `servicer` and `clients` see messages."""
 
 from holdfast.booking.v1 import booking_pb2 as pb
+from holdfast.booking.v1 import saga_pb2
 from holdfast.payment.v1 import payment_pb2
 
 from booking_svc.domain.booking import Booking
+from booking_svc.saga.machine import State
+from booking_svc.saga.runner import StepRecord
 from booking_svc.usecases.confirm_booking import BookingRequest
+from booking_svc.usecases.operate_sagas import SagaPage, SagaView
 from booking_svc.usecases.read_bookings import BookingPage
 from chassis.cards import Card
-from chassis.messages import decimal, timestamp
+from chassis.events import Event
+from chassis.messages import decimal, duration, timestamp
 
 
 def booking_request(request: pb.ConfirmBookingRequest, user_id: str, key: str) -> BookingRequest:
@@ -60,4 +65,59 @@ def booking_page(page: BookingPage) -> pb.ListMyBookingsResponse:
     """A page of bookings as a message."""
     return pb.ListMyBookingsResponse(
         bookings=[booking(one) for one in page.bookings], next_page_token=page.next_page_token
+    )
+
+
+def booking_event(event: Event, cursor: str) -> pb.BookingEvent:
+    """An event as a message, with where to go on after it."""
+    return pb.BookingEvent(
+        cursor=cursor,
+        type=event.kind,
+        booking=pb.Booking.FromString(event.payload),
+        occurred_at=timestamp(event.occurred_at),
+    )
+
+
+def saga_state(state: int) -> State | None:
+    """The state to list; none for all."""
+    return State(saga_pb2.Saga.State.Name(state)) if state else None
+
+
+def saga(view: SagaView) -> saga_pb2.Saga:
+    """A saga as a message."""
+    value = view.saga
+    return saga_pb2.Saga(
+        booking_id=value.booking_id,
+        booking_reference=view.booking_reference,
+        name=value.definition,
+        state=value.state,
+        step=value.step,
+        direction=value.direction,
+        tries=value.tries,
+        refusals=value.refusals,
+        attempt=value.attempt,
+        owner=value.lease.owner,
+        leased_until=timestamp(value.lease.until),
+        began_at=timestamp(value.began_at),
+        last_error=value.last_error,
+        timeline=[_step(one) for one in view.timeline],
+    )
+
+
+def saga_page(page: SagaPage) -> saga_pb2.ListSagasResponse:
+    """A page of sagas as a message."""
+    return saga_pb2.ListSagasResponse(
+        sagas=[saga(one) for one in page.sagas], next_page_token=page.next_page_token
+    )
+
+
+def _step(record: StepRecord) -> saga_pb2.Saga.StepRecord:
+    return saga_pb2.Saga.StepRecord(
+        step=record.step,
+        action=record.action,
+        attempt=record.attempt,
+        outcome=record.verdict,
+        detail=record.detail,
+        began_at=timestamp(record.began_at),
+        took=duration(record.took_s),
     )

@@ -1,8 +1,11 @@
 """The one place that joins the parts of the orchestrator."""
 
+import asyncio
 from random import Random
 
+import grpc.aio
 from holdfast.booking.v1 import booking_pb2_grpc as rpc
+from holdfast.booking.v1 import saga_pb2_grpc as saga_rpc
 
 from booking_svc import translate
 from booking_svc.clients import inventory as inventory_client
@@ -10,18 +13,31 @@ from booking_svc.clients import payments as payment_client
 from booking_svc.clients.inventory import InventoryClient
 from booking_svc.clients.payments import PaymentClient
 from booking_svc.config import BookingSettings
+from booking_svc.domain.booking import Booking
+from booking_svc.persistence.answers import answers_in
 from booking_svc.persistence.repository import SqlBookings
-from booking_svc.ports import Bookings
+from booking_svc.ports import Answers, Bookings
+from booking_svc.saga.machine import Patience
 from booking_svc.saga.runner import Runner
-from booking_svc.servicer import NAME, SCOPES, BookingServicer
+from booking_svc.servicer import NAME, SAGAS_NAME, SCOPES, BookingServicer, SagaServicer
+from booking_svc.usecases.answering import Answering, Lifetimes
 from booking_svc.usecases.cancel_booking import CancelBooking
-from booking_svc.usecases.confirm_booking import ConfirmBooking
+from booking_svc.usecases.changes import Changes
+from booking_svc.usecases.confirm_booking import HOLD_MARGIN_S, ConfirmBooking
+from booking_svc.usecases.follow_payments import FollowPayments
+from booking_svc.usecases.journal import BookingJournal
+from booking_svc.usecases.operate_sagas import OperateSagas
+from booking_svc.usecases.purge_keys import INTERVAL_S, PurgeKeys
 from booking_svc.usecases.read_bookings import ReadBookings
-from booking_svc.usecases.sagas import BookingJournal, Sagas
-from booking_svc.usecases.steps import Steps
-from chassis.channels import Outgoing, open_channel
+from booking_svc.usecases.recovery import Recovery
+from booking_svc.usecases.sagas import RENEWALS, Sagas
+from booking_svc.usecases.steps import Steps, Terms
+from booking_svc.usecases.watch_booking import WatchBooking
+from chassis.bell import Bell
+from chassis.channels import Outgoing, breaker_to, open_channel
 from chassis.clock import Clock, SystemClock
 from chassis.database import Database, DatabaseTransactions
+from chassis.events import EventFeed
 from chassis.ids import Ids
 from chassis.program import Program
 from chassis.server import Hosted
@@ -29,51 +45,156 @@ from chassis.settings import AuthSettings
 from chassis.tasks import Tasks
 from chassis.tokens import ServiceToken, service_token
 from chassis.transactions import Transactions
+from chassis.worker import Worker
+
+# Between two streams of payment events.
+RECONNECT_S = 1.0
+# For events of other replicas, which ring no bell here.
+NUMBERING_S = 1.0
 
 
 async def wire(
     settings: BookingSettings, auth: AuthSettings, database: Database, clock: Clock | None = None
 ) -> Hosted:
     """The orchestrator, ready to be served."""
-    clock = clock or SystemClock()
-    tasks = Tasks()
-    transactions: Transactions[Bookings] = DatabaseTransactions(database, SqlBookings)
-
-    outgoing = Outgoing(own_token(auth))
-    to_inventory = open_channel(settings.inventory_target, inventory_client.SERVICE)
-    to_payments = open_channel(settings.payment_target, payment_client.SERVICE)
-    inventory = InventoryClient(to_inventory, outgoing)
-    payments = PaymentClient(to_payments, outgoing, settings.payment_timeout_s)
-
-    journal = BookingJournal(transactions, translate.encode)
-    runner = Runner(Steps(inventory, payments).actions(), journal, clock, Random())
-    sagas = Sagas(transactions, runner, tasks)
-    servicer = BookingServicer(
-        confirm=ConfirmBooking(
-            transactions=transactions,
-            inventory=inventory,
-            sagas=sagas,
-            encode=translate.encode,
-            clock=clock,
-            ids=Ids(clock),
-            payment_timeout_s=settings.payment_timeout_s,
-        ),
-        cancel=CancelBooking(transactions, sagas),
-        read=ReadBookings(transactions),
+    base, others = _Base(database, clock or SystemClock()), _Others(settings, own_token(auth))
+    answers = answers_in(settings.redis_url.get_secret_value())
+    journal = BookingJournal(
+        base.transactions, translate.encode, base.clock, base.ids, base.changed
     )
+    sagas = _sagas(settings, base, others, journal)
+    bookings = _booking_servicer(settings, base, others, sagas, answers)
+    operate = OperateSagas(base.transactions, sagas, journal, base.clock, base.ids)
+
+    def register(server: grpc.aio.Server) -> None:
+        rpc.add_BookingServiceServicer_to_server(bookings, server)
+        saga_rpc.add_SagaServiceServicer_to_server(SagaServicer(operate), server)
 
     async def close() -> None:
-        await to_inventory.close()
-        await to_payments.close()
+        await sagas.hand_back()
+        await answers.close()
+        await others.close()
         await database.close()
 
     return Hosted(
         name=NAME,
-        register=lambda server: rpc.add_BookingServiceServicer_to_server(servicer, server),
+        others=(SAGAS_NAME,),
+        register=register,
         scopes=SCOPES,
         ready=database.ping,
         close=close,
-        tasks=tasks,
+        tasks=base.tasks,
+        stopping=base.stopping,
+        workers=_workers(settings, base, others, sagas),
+    )
+
+
+class _Base:
+    """What nearly every part needs."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.clock = clock
+        self.ids = Ids(clock)
+        self.tasks = Tasks()
+        self.stopping = asyncio.Event()
+        self.transactions: Transactions[Bookings] = DatabaseTransactions(database, SqlBookings)
+        self.changes = Changes()
+        # Rung when there is an event to tell, and when a saga is to be taken up.
+        self.news, self.awake = Bell(), Bell()
+        self.feed = EventFeed("booking events", self.transactions, self.news)
+
+    def changed(self, booking: Booking) -> None:
+        self.changes.ring(booking.booking_id)
+        if booking.is_settled:
+            self.news.ring()
+
+
+class _Others:
+    """The other services, each behind a breaker of its own."""
+
+    def __init__(self, settings: BookingSettings, token: ServiceToken) -> None:
+        to_inventory = open_channel(settings.inventory_target, inventory_client.SERVICE)
+        to_payments = open_channel(settings.payment_target, payment_client.SERVICE)
+        self._channels = (to_inventory, to_payments)
+        self.charging = Outgoing(token, breaker_to("payments"))
+        self.inventory = InventoryClient(to_inventory, Outgoing(token, breaker_to("inventory")))
+        self.payments = PaymentClient(to_payments, self.charging, settings.payment_timeout_s)
+
+    async def close(self) -> None:
+        for channel in self._channels:
+            await channel.close()
+
+
+def _sagas(
+    settings: BookingSettings, base: _Base, others: _Others, journal: BookingJournal
+) -> Sagas:
+    terms = Terms(
+        give_up_s=settings.charge_give_up_s,
+        hold_s=settings.payment_timeout_s + HOLD_MARGIN_S,
+        reaccept=settings.late_payment == "reaccept",
+    )
+    runner = Runner(
+        Steps(others.inventory, others.payments, base.clock, terms).actions(),
+        journal,
+        base.clock,
+        Random(),
+        base.stopping,
+        lease_s=settings.lease_s,
+        patience=Patience(tries=settings.undo_tries_max),
+    )
+    return Sagas(
+        base.transactions,
+        runner,
+        base.tasks,
+        base.clock,
+        owner=base.ids.text("rep"),
+        lease_s=settings.lease_s,
+        running_max=settings.sagas_max,
+    )
+
+
+def _booking_servicer(
+    settings: BookingSettings, base: _Base, others: _Others, sagas: Sagas, answers: Answers
+) -> BookingServicer:
+    lifetimes = Lifetimes(settings.idempotency_ttl_s, settings.idempotency_retention_s)
+    read = ReadBookings(base.transactions)
+    return BookingServicer(
+        confirm=ConfirmBooking(
+            transactions=base.transactions,
+            inventory=others.inventory,
+            sagas=sagas,
+            answering=Answering(
+                base.transactions,
+                answers,
+                sagas,
+                translate.encode,
+                clock=base.clock,
+                lifetimes=lifetimes,
+            ),
+            can_charge=lambda: not others.charging.is_open,
+            clock=base.clock,
+            ids=base.ids,
+            payment_timeout_s=settings.payment_timeout_s,
+        ),
+        cancel=CancelBooking(base.transactions, sagas),
+        read=read,
+        watch=WatchBooking(read, base.changes),
+        feed=base.feed,
+    )
+
+
+def _workers(
+    settings: BookingSettings, base: _Base, others: _Others, sagas: Sagas
+) -> tuple[Worker, ...]:
+    recovery = Recovery(base.transactions, sagas, base.clock, base.stopping)
+    follow = FollowPayments(base.transactions, others.payments, base.clock, base.awake)
+    purge = PurgeKeys(base.transactions, base.clock, settings.idempotency_retention_s)
+    return (
+        Worker("recovery", recovery.run_once, settings.recovery_interval_s, base.awake),
+        Worker("leases", sagas.renew, settings.lease_s / RENEWALS),
+        Worker("payments", follow.run_once, RECONNECT_S),
+        Worker("outbox", base.feed.run_once, NUMBERING_S, base.news),
+        Worker("keys", purge.run_once, INTERVAL_S),
     )
 
 

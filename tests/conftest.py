@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import structlog
-from support import mariadb
+from support import mariadb, redis
 
 PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "PAYMENT_")
 SERVER = pytest.StashKey[mariadb.PrivateMariaDb]()
@@ -38,10 +38,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if os.environ.get(mariadb.VARIABLE) or terminalreporter.config.option.collectonly:
+    if terminalreporter.config.option.collectonly:
         return
-    line = " MySQL AND MARIADB WERE NOT TESTED: no server "
-    terminalreporter.write_line(line.center(shutil.get_terminal_size().columns, "!"), red=True)
-    terminalreporter.write_line(
-        "install mariadb-server, or set HOLDFAST_TEST_MYSQL_URL=mysql+aiomysql://USER@HOST:PORT"
-    )
+    missing = []
+    if not os.environ.get(mariadb.VARIABLE):
+        advice = (
+            "install mariadb-server, or set HOLDFAST_TEST_MYSQL_URL=mysql+aiomysql://USER@HOST:PORT"
+        )
+        missing.append((" MySQL AND MARIADB WERE NOT TESTED: no server ", advice))
+    if not redis.installed() and not os.environ.get(redis.VARIABLE):
+        advice = "install redis-server, or set HOLDFAST_TEST_REDIS_URL=redis://HOST:PORT"
+        missing.append((" REDIS WAS NOT TESTED: no server ", advice))
+    for line, advice in missing:
+        terminalreporter.write_line(line.center(shutil.get_terminal_size().columns, "!"), red=True)
+        terminalreporter.write_line(advice)

@@ -50,11 +50,13 @@ class InventoryClient:
         return _without_value(await outcome_of(call, REFUSALS | {"INVALID_FIELD"}))
 
     async def confirm(
-        self, reservation_ids: Sequence[int], booking_reference: str
+        self, reservation_ids: Sequence[int], booking_reference: str, *, retake: bool
     ) -> Done[None] | Refused | Unknown:
-        """Book the seats for a booking."""
+        """Book the seats for a booking; with `retake` also seats that were let go and are free."""
         request = pb.ConfirmReservationsRequest(
-            reservation_ids=reservation_ids, booking_reference=booking_reference
+            reservation_ids=reservation_ids,
+            booking_reference=booking_reference,
+            retake_expired=retake,
         )
         call = self._outgoing.call(self._stub.ConfirmReservations, request, timeout_s=TIMEOUT_S)
         return _without_value(await outcome_of(call, REFUSALS))

@@ -7,6 +7,7 @@ import grpc.aio
 import structlog
 
 from booking_svc.domain.outcome import Done, Refused, Unknown
+from chassis.errors import CircuitOpen
 from chassis.status import from_rpc_error
 
 log = structlog.get_logger(__name__)
@@ -26,3 +27,7 @@ async def outcome_of(
         cause = f"{info.code.name} {info.reason}".strip()
         log.warning("outcome_unknown", cause=cause, message=info.message)
         return Unknown(cause)
+    except CircuitOpen as error:
+        # Not called now, which says nothing of an earlier try: never a refusal.
+        log.info("outcome_unknown", cause="circuit open", message=error.message)
+        return Unknown("circuit open")

@@ -1,7 +1,9 @@
 """Bookings: states, and what each outcome makes of them.
 
 PENDING ──confirm──► CONFIRMED ──begin to cancel──► CANCELLING ──cancel──► CANCELLED
-└──────fail─────► FAILED
+   │                                                    ▲
+   ├──────────────────begin to cancel───────────────────┘
+   └──fail──► FAILED
 """
 
 import secrets
@@ -40,14 +42,16 @@ class PaymentStatus(StrEnum):
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
     REFUNDED = "REFUNDED"
+    CANCELLED = "CANCELLED"
 
 
 _S = BookingStatus
 CONFIRM = Transition("confirm", frozenset({_S.PENDING}), _S.CONFIRMED)
 FAIL = Transition("fail", frozenset({_S.PENDING}), _S.FAILED)
-BEGIN_CANCEL = Transition("begin to cancel", frozenset({_S.CONFIRMED}), _S.CANCELLING)
+BEGIN_CANCEL = Transition("begin to cancel", frozenset({_S.CONFIRMED, _S.PENDING}), _S.CANCELLING)
 CANCEL = Transition("cancel", frozenset({_S.CANCELLING}), _S.CANCELLED)
 TRANSITIONS = (CONFIRM, FAIL, BEGIN_CANCEL, CANCEL)
+SETTLED = frozenset({_S.CONFIRMED, _S.FAILED, _S.CANCELLED})
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,16 @@ class Booking:
         """Whether it is over and its reservations are free for others."""
         return self.status in (_S.FAILED, _S.CANCELLED)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.status in SETTLED
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether it may be cancelled: one that is failing is given back already."""
+        return self.status in BEGIN_CANCEL.sources and self.failure is None
+
     def paid(self, payment_id: str) -> "Booking":
         """The same, with the money taken."""
         return replace(self, payment_id=payment_id, payment_status=PaymentStatus.SUCCESS)
@@ -121,9 +135,18 @@ class Booking:
         message = "the seats are no longer held; the payment is given back"
         return replace(self, failure=Failure(SeatsLost.reason, message))
 
-    def given_back(self) -> "Booking":
-        """The same, with no money taken any more."""
-        return replace(self, payment_status=PaymentStatus.REFUNDED)
+    def awaiting(self, payment_id: str) -> "Booking":
+        """The same, with a payment that is not decided yet."""
+        return replace(self, payment_id=payment_id)
+
+    def given_up(self) -> "Booking":
+        """The same, with no more time for the payment; it fails once nothing stays taken."""
+        message = "the payment did not come through in time; nothing stays charged"
+        return replace(self, failure=Failure(PaymentFailed.reason, message))
+
+    def given_back(self, payment_status: str) -> "Booking":
+        """The same, with no money taken any more, and where its payment stands now."""
+        return replace(self, payment_status=PaymentStatus(payment_status))
 
     def confirmed(self, now: datetime) -> "Booking":
         """The same, confirmed."""

@@ -26,7 +26,7 @@ class BookingNotCancellable(DomainError):
     def __init__(self, booking_id: int, status: StrEnum) -> None:
         """Name the booking and its state."""
         super().__init__(
-            f"booking {booking_id} is {status}: only a confirmed booking can be cancelled",
+            f"booking {booking_id} is {status}: it has failed or is failing, nothing stays taken",
             {"bookingId": booking_id, "status": status},
         )
 
@@ -86,3 +86,29 @@ class SeatsLost(DomainError):
 
     kind = Kind.FAILED_PRECONDITION
     reason = "SEATS_LOST"
+
+
+class SagaNotFound(DomainError):
+    """The booking has no saga of this name, or there is no such booking."""
+
+    kind = Kind.NOT_FOUND
+    reason = "SAGA_NOT_FOUND"
+
+    def __init__(self, booking_id: int, name: str) -> None:
+        """Name the booking and the saga."""
+        facts = {"bookingId": booking_id, "name": name}
+        super().__init__(f"booking {booking_id} has no saga {name!r}", facts)
+
+
+class SagaNotParked(DomainError):
+    """There is nothing to retry or resolve: the saga goes on by itself, or has ended."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SAGA_NOT_PARKED"
+
+    def __init__(self, booking_id: int, name: str, state: StrEnum) -> None:
+        """Name the saga and its state."""
+        super().__init__(
+            f"saga {name} of booking {booking_id} is {state}, and not parked",
+            {"bookingId": booking_id, "name": name, "state": state},
+        )

@@ -29,3 +29,18 @@ class Unknown:
     """It may be done or not. To ask again with the same key is safe."""
 
     cause: str
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The other service has it and has not decided yet. It will say."""
+
+    # The other service's name for it.
+    subject: str
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """It may be done or not, and the time for it is over: it is undone as if it were done."""
+
+    cause: str

@@ -1,29 +1,51 @@
 """The port `Bookings` in SQL. Nothing here commits: the unit of work does."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, insert, or_, select, update
+from sqlalchemy import (
+    RowMapping,
+    Select,
+    cast,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking_svc.domain.booking import (
+    SETTLED,
     BookedSeat,
     Booking,
     BookingStatus,
     Failure,
     PaymentStatus,
 )
+from booking_svc.persistence.sagas import SqlSagas
 from booking_svc.persistence.tables import (
     booking_seats,
     bookings,
+    cursors,
     idempotency_keys,
+    outbox,
+    outbox_counter,
     reservation_claims,
     sagas,
 )
-from booking_svc.saga.machine import Saga, State
+from booking_svc.saga.machine import State
+from chassis.columns import Int64
 from chassis.database import is_duplicate
 from chassis.keys_table import KeysTable
+from chassis.outbox import OutboxTable
+
+# Of which more may come.
+OPEN_SAGAS = (State.RUNNING, State.NEEDS_ATTENTION)
 
 
 class SqlBookings:
@@ -33,6 +55,26 @@ class SqlBookings:
         """Work on this connection."""
         self._connection = connection
         self.keys = KeysTable(connection, idempotency_keys)
+        self.sagas = SqlSagas(connection)
+        self.outbox = OutboxTable(connection, outbox, outbox_counter)
+
+    async def purge_keys(self, before: datetime, limit: int) -> int:
+        """Delete keys older than `before`, `limit` at most, and say how many."""
+        owner, key = idempotency_keys.c.owner, idempotency_keys.c.idempotency_key
+        booking_id = cast(idempotency_keys.c.subject, Int64)
+        is_open = or_(
+            exists().where(bookings.c.booking_id == booking_id, bookings.c.status.notin_(SETTLED)),
+            exists().where(sagas.c.booking_id == booking_id, sagas.c.state.in_(OPEN_SAGAS)),
+        )
+        old = select(owner, key).where(idempotency_keys.c.created_at < before, ~is_open)
+        found = await self._connection.execute(
+            old.order_by(idempotency_keys.c.created_at).limit(limit)
+        )
+        purged = [tuple(row) for row in found]
+        if purged:
+            one_of_these = tuple_(owner, key).in_(purged)
+            await self._connection.execute(delete(idempotency_keys).where(one_of_these))
+        return len(purged)
 
     async def claim_reservations(
         self, booking_id: int, reservation_ids: Sequence[int]
@@ -85,38 +127,28 @@ class SqlBookings:
         await self._connection.execute(update(bookings).where(one).values(_changing(booking)))
 
     async def bookings_before(
-        self, booking_id: int | None, user_id: str, limit: int
+        self, booking_id: int | None, user_id: str, booking_reference: str, limit: int
     ) -> list[Booking]:
-        """A user's bookings older than one, newest first, `limit` at most."""
+        """A user's bookings older than one, newest first; of one reference unless that is empty."""
         found = select(bookings).where(bookings.c.user_id == user_id)
+        if booking_reference:
+            found = found.where(bookings.c.booking_reference == booking_reference)
         if booking_id is not None:
             found = found.where(bookings.c.booking_id < booking_id)
         return await self._bookings(found.order_by(bookings.c.booking_id.desc()).limit(limit))
 
-    async def add_saga(self, saga: Saga) -> None:
-        """Store a new saga."""
-        await self._connection.execute(insert(sagas).values(vars(saga)))
+    async def cursor(self, name: str) -> str:
+        """Where the reader of a stream has got to; empty at the beginning."""
+        found = select(cursors.c.position).where(cursors.c.name == name)
+        return (await self._connection.execute(found)).scalar_one_or_none() or ""
 
-    async def save_saga(self, saga: Saga) -> bool:
-        """Store where a saga stands, unless its attempt is over or it has ended: then false."""
-        saved = await self._connection.execute(
-            update(sagas)
-            .where(
-                sagas.c.booking_id == saga.booking_id,
-                sagas.c.definition == saga.definition,
-                sagas.c.attempt == saga.attempt,
-                # What has ended stays so; to write the same end again is harmless.
-                or_(sagas.c.state == State.RUNNING, sagas.c.state == saga.state),
-            )
-            .values(
-                step=saga.step,
-                direction=saga.direction,
-                state=saga.state,
-                tries=saga.tries,
-                refusals=saga.refusals,
-            )
-        )
-        return saved.rowcount == 1
+    async def move_cursor(self, name: str, position: str) -> None:
+        """Note where the reader of a stream has got to."""
+        mine = update(cursors).where(cursors.c.name == name).values(position=position)
+        moved = await self._connection.execute(mine)
+        if not moved.rowcount and not await self.cursor(name):
+            row = {"name": name, "position": position}
+            await self._connection.execute(insert(cursors).values(row))
 
     async def _bookings(self, found: Select[Any]) -> list[Booking]:
         rows = (await self._connection.execute(found)).mappings().all()

@@ -4,8 +4,12 @@ from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, MetaData
 
 from chassis.columns import Int64, UtcDateTime, text
 from chassis.keys_table import keys_table
+from chassis.outbox import outbox_counter_table, outbox_table
 
 metadata = MetaData()
+
+# For rows that were written before these columns were there: to be taken over at once.
+LONG_AGO = "2026-01-01 00:00:00"
 
 bookings = Table(
     "bookings",
@@ -59,8 +63,46 @@ sagas = Table(
     Column("state", text(16), nullable=False),
     Column("tries", Integer, nullable=False),
     Column("refusals", Integer, nullable=False),
+    Column("waits", Integer, nullable=False, server_default="0"),
+    Column("last_error", text(200), nullable=False, server_default=""),
+    # The fence: a write must name the attempt and the revision that it follows.
     Column("attempt", Integer, nullable=False),
-    Index("ix_sagas_state", "state"),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    # Who runs it, and until when nobody else does.
+    Column("owner", text(64), nullable=False, server_default=""),
+    Column("leased_until", UtcDateTime, nullable=False, server_default=LONG_AGO),
+    Column("began_at", UtcDateTime, nullable=False, server_default=LONG_AGO),
+    Index("ix_sagas_due", "state", "leased_until"),
+    Index("ix_sagas_owner", "owner"),
 )
 
+# What each action came to: for people, the program never reads it.
+saga_steps = Table(
+    "saga_steps",
+    metadata,
+    Column("step_id", Int64, primary_key=True, autoincrement=False),
+    Column("booking_id", Int64, nullable=False),
+    Column("definition", text(32), nullable=False),
+    Column("step", text(32), nullable=False),
+    Column("action", text(32), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("outcome", text(16), nullable=False),
+    Column("detail", text(200), nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("took_ms", Integer, nullable=False),
+    Index("ix_saga_steps_saga", "booking_id", "definition", "step_id"),
+)
+
+# Where readers of other services' streams have got to.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", text(32), primary_key=True),
+    Column("position", text(200), nullable=False),
+)
+
+outbox = outbox_table(metadata)
+outbox_counter = outbox_counter_table(metadata)
+
 idempotency_keys = keys_table(metadata)
+Index("ix_idempotency_keys_created", idempotency_keys.c.created_at)

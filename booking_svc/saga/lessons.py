@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from booking_svc.domain.booking import Booking
-from booking_svc.domain.outcome import Done, Refused
+from booking_svc.domain.outcome import Done, GivenUp, Pending, Refused
 from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
 from booking_svc.saga.machine import Outcome, Saga, State
 
@@ -23,13 +23,24 @@ def learn(booking: Booking, action: str, outcome: Outcome, after: Saga, now: dat
 
 def _from_outcome(booking: Booking, action: str, outcome: Outcome) -> Booking:
     match action, outcome:
-        case "take_payment", Done(value):
-            return booking.paid(str(value))
-        case "take_payment", Refused(_, message, metadata):
-            payment_id, code = metadata.get("paymentId", ""), metadata.get("errorCode", "")
-            return booking.declined(payment_id, code, message)
+        case "take_payment", _:
+            return _from_charge(booking, outcome)
         case "confirm_seats", Refused():
             return booking.without_seats()
-        case "give_back_payment", Done():
-            return booking.given_back()
+        case "give_back_payment", Done(value):
+            return booking.given_back(str(value))
+    return booking
+
+
+def _from_charge(booking: Booking, outcome: Outcome) -> Booking:
+    match outcome:
+        case Done(payment_id):
+            return booking.paid(str(payment_id))
+        case Pending(payment_id):
+            return booking.awaiting(payment_id)
+        case Refused(_, message, metadata):
+            payment_id, code = metadata.get("paymentId", ""), metadata.get("errorCode", "")
+            return booking.declined(payment_id, code, message)
+        case GivenUp():
+            return booking.given_up()
     return booking

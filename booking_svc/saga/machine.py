@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
-from booking_svc.domain.outcome import Done, Refused, Unknown
+from booking_svc.domain.outcome import Done, GivenUp, Pending, Refused, Unknown
 from booking_svc.saga.definition import DEFINITIONS, Definition, Kind, Step
 
-Outcome = Done[object] | Refused | Unknown
+Outcome = Done[object] | Refused | Pending | Unknown | GivenUp
+
+# As long as the column that keeps it.
+ERROR_LENGTH_MAX = 200
 
 
 class Direction(StrEnum):
@@ -23,6 +27,32 @@ class State(StrEnum):
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     UNDONE = "UNDONE"
+    # Parked: an operator retries or resolves it.
+    NEEDS_ATTENTION = "NEEDS_ATTENTION"
+    # Another saga of the booking has taken its place.
+    SUPERSEDED = "SUPERSEDED"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who runs a saga, and until when nobody else does."""
+
+    # Empty: nobody; it waits until `until`, and then whoever comes first takes it over.
+    owner: str
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long something that must be done is tried before a person is asked."""
+
+    # That often the other service said no.
+    refusals: int = 5
+    # That often it came to nothing, for whatever cause: about two hours of backoff.
+    tries: int = 60
+
+
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True)
@@ -33,51 +63,97 @@ class Saga:
     definition: str
     # The step whose action is next, by name.
     step: str
+    began_at: datetime
+    lease: Lease
     direction: Direction = Direction.FORWARD
     state: State = State.RUNNING
     # How often the present action came to nothing.
     tries: int = 0
-    # How often it was refused: each time it is asked for anew, under another key.
+    # How often it was refused.
     refusals: int = 0
+    # How often the other service had not decided yet: to wait is not to fail.
+    waits: int = 0
+    # What the last action came to, unless it was done.
+    last_error: str = ""
     # The fence: a write with an attempt that is over changes nothing.
     attempt: int = 1
+    # How often it was stored: the same write, repeated, is recognised.
+    revision: int = 0
 
 
-def begin(definition: Definition, booking_id: int) -> Saga:
+def begin(definition: Definition, booking_id: int, now: datetime, lease: Lease) -> Saga:
     """A saga before its first action."""
     first = _with(Direction.FORWARD, definition.steps)[0]
-    return Saga(booking_id, definition.name, first.name)
+    return Saga(booking_id, definition.name, first.name, now, lease)
 
 
 def action(saga: Saga) -> str | None:
-    """The name of the action that is next; none when the saga has ended."""
+    """The name of the action that is next; none when nothing is."""
     if saga.state is not State.RUNNING:
         return None
-    step = _steps(saga)[_position(saga)]
+    step = _present(saga)
     return step.do if saga.direction is Direction.FORWARD else step.undo
 
 
-def advance(saga: Saga, outcome: Outcome) -> Saga:
+def advance(saga: Saga, outcome: Outcome, patience: Patience = PATIENCE) -> Saga:
     """The saga after its action came to this."""
     if isinstance(outcome, Done):
-        return _to_next(saga)
-    step = _steps(saga)[_position(saga)]
-    may_turn = saga.direction is Direction.FORWARD and step.kind is not Kind.RETRIABLE
-    if isinstance(outcome, Refused) and may_turn:
-        return _to_next(replace(saga, direction=Direction.BACKWARD))
-    refused = isinstance(outcome, Refused)
-    return replace(saga, tries=saga.tries + 1, refusals=saga.refusals + refused)
+        return _to_next(replace(saga, last_error=""))
+    saga = replace(saga, last_error=describe(outcome)[:ERROR_LENGTH_MAX])
+    if _may_turn(saga):
+        if isinstance(outcome, Refused):
+            return _to_next(replace(saga, direction=Direction.BACKWARD))
+        if isinstance(outcome, GivenUp):
+            # It may be done: its own undo comes first.
+            return _first_of(replace(saga, direction=Direction.BACKWARD), including=True)
+    if isinstance(outcome, Pending):
+        return replace(saga, waits=saga.waits + 1)
+    refusals = saga.refusals + isinstance(outcome, Refused)
+    saga = replace(saga, tries=saga.tries + 1, refusals=refusals)
+    tired = saga.refusals >= patience.refusals or saga.tries >= patience.tries
+    if tired and not _may_turn(saga):
+        return replace(saga, state=State.NEEDS_ATTENTION)
+    return saga
+
+
+def retried(saga: Saga) -> Saga:
+    """A parked saga, on its way again with new patience."""
+    return replace(saga, state=State.RUNNING, tries=0, refusals=0, waits=0)
+
+
+def describe(outcome: Outcome) -> str:
+    """An outcome in words, for an operator; empty when it is done."""
+    match outcome:
+        case Done():
+            return ""
+        case Refused(reason, message):
+            return f"{reason}: {message}" if message else reason
+        case Pending(subject):
+            return f"{subject} is not decided yet"
+        case Unknown(cause) | GivenUp(cause):
+            return cause
+
+
+def _may_turn(saga: Saga) -> bool:
+    """Whether the present step may still be given up."""
+    forward = saga.direction is Direction.FORWARD
+    return forward and _present(saga).kind is not Kind.RETRIABLE
 
 
 def _to_next(saga: Saga) -> Saga:
-    steps, position = _steps(saga), _position(saga)
+    return _first_of(saga, including=False)
+
+
+def _first_of(saga: Saga, *, including: bool) -> Saga:
+    """At the first step ahead that has an action, the present one `including`; or at the end."""
+    steps, position = DEFINITIONS[saga.definition].steps, _position(saga)
     forward = saga.direction is Direction.FORWARD
-    ahead = steps[position + 1 :] if forward else steps[:position][::-1]
+    ahead = steps[position + 1 :] if forward else steps[: position + including][::-1]
     following = _with(saga.direction, ahead)
     if following:
-        return replace(saga, step=following[0].name, tries=0, refusals=0)
+        return replace(saga, step=following[0].name, tries=0, refusals=0, waits=0)
     end = State.SUCCEEDED if forward else State.UNDONE
-    return replace(saga, state=end, tries=0, refusals=0)
+    return replace(saga, state=end, tries=0, refusals=0, waits=0)
 
 
 def _with(direction: Direction, steps: Sequence[Step]) -> list[Step]:
@@ -87,9 +163,9 @@ def _with(direction: Direction, steps: Sequence[Step]) -> list[Step]:
     return [step for step in steps if step.undo is not None]
 
 
-def _steps(saga: Saga) -> tuple[Step, ...]:
-    return DEFINITIONS[saga.definition].steps
+def _present(saga: Saga) -> Step:
+    return DEFINITIONS[saga.definition].steps[_position(saga)]
 
 
 def _position(saga: Saga) -> int:
-    return [step.name for step in _steps(saga)].index(saga.step)
+    return [step.name for step in DEFINITIONS[saga.definition].steps].index(saga.step)

@@ -1,27 +1,25 @@
 """The runner: call → commit → call → commit. No transaction is open while it waits for a call."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
 from random import Random
 from typing import Protocol
 
 import structlog
 
 from booking_svc.domain.booking import Booking
-from booking_svc.domain.outcome import Unknown
+from booking_svc.domain.outcome import Done, GivenUp, Pending, Refused, Unknown
 from booking_svc.saga import machine
 from booking_svc.saga.lessons import learn
-from booking_svc.saga.machine import Outcome, Saga
+from booking_svc.saga.machine import PATIENCE, Lease, Outcome, Patience, Saga, State
+from booking_svc.saga.pace import NAP_MAX_S, Pause, backoff_s, pause
 from chassis.cards import Card
 from chassis.clock import Clock
 
 log = structlog.get_logger(__name__)
-
-# Full jitter, so that sagas that failed together do not come back together.
-BACKOFF_BASE_S = 0.2
-BACKOFF_MAX_S = 10.0
-# 0.2 s doubled this often is past the maximum; a larger exponent would only overflow.
-BACKOFF_DOUBLINGS_MAX = 10
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,45 @@ class Errand:
     booking: Booking
     # In memory only: none after a restart.
     card: Card | None
-    # How often this action was refused before.
-    refusals: int = 0
 
 
 Action = Callable[[Errand], Awaitable[Outcome]]
+
+
+class Verdict(StrEnum):
+    """What an action came to, in the timeline of its saga."""
+
+    DONE = "DONE"
+    REFUSED = "REFUSED"
+    UNKNOWN = "UNKNOWN"
+    PENDING = "PENDING"
+    GIVEN_UP = "GIVEN_UP"
+    # By an operator.
+    RESOLVED = "RESOLVED"
+    RETRIED = "RETRIED"
+
+
+VERDICTS: Mapping[type[Outcome], Verdict] = {
+    Done: Verdict.DONE,
+    Refused: Verdict.REFUSED,
+    Unknown: Verdict.UNKNOWN,
+    Pending: Verdict.PENDING,
+    GivenUp: Verdict.GIVEN_UP,
+}
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One action that was taken, for the timeline of its saga."""
+
+    step: str
+    action: str
+    attempt: int
+    verdict: Verdict
+    # The reason or the cause, where there is one.
+    detail: str
+    began_at: datetime
+    took_s: float
 
 
 class LeaseLost(Exception):
@@ -45,48 +77,67 @@ class LeaseLost(Exception):
 class Journal(Protocol):
     """Where the progress of sagas is written."""
 
-    async def record(self, saga: Saga, booking: Booking) -> Booking:
-        """Store both in one transaction; repeating it is harmless. Returns the booking as stored.
+    async def record(self, saga: Saga, booking: Booking, step: StepRecord) -> Booking:
+        """Store all in one transaction; repeating it is harmless. Returns the booking as stored.
 
         Raises:
             LeaseLost: the saga's attempt is over. After anything else it is tried again.
         """
 
+    async def hand_back(self, saga: Saga) -> None:
+        """Let go of a saga, so that another process may take it over at once."""
+
 
 class Runner:
-    """Runs sagas to their end."""
+    """Runs sagas until they end, rest, or are handed back because the process stops."""
 
-    def __init__(
-        self, actions: Mapping[str, Action], journal: Journal, clock: Clock, chance: Random
+    def __init__(  # noqa: PLR0913 - the parts that it is made of
+        self,
+        actions: Mapping[str, Action],
+        journal: Journal,
+        clock: Clock,
+        chance: Random,
+        stopping: asyncio.Event,
+        *,
+        lease_s: float,
+        patience: Patience = PATIENCE,
     ) -> None:
         """Do the actions that the tables name, wait on this clock, jitter by this chance."""
         self._actions = actions
         self._journal = journal
         self._clock = clock
         self._chance = chance
+        self._stopping = stopping
+        self._lease_s = lease_s
+        self._patience = patience
 
     async def run(self, saga: Saga, booking: Booking, card: Card | None) -> Booking:
-        """Run a saga until it ends, however long that takes, and return its booking.
+        """Run a saga as far as it goes in this process, and return its booking.
 
         Raises:
             LeaseLost: another process has taken it over.
         """
         while (action := machine.action(saga)) is not None:
-            outcome = await self._do(action, Errand(booking, card, saga.refusals))
-            saga = machine.advance(saga, outcome)
-            booking = learn(booking, action, outcome, saga, self._clock.now())
-            log.info(
-                "saga_step",
-                booking_reference=booking.booking_reference,
-                action=action,
-                outcome=type(outcome).__name__,
-                next=saga.step,
-                state=saga.state,
-            )
-            booking = await self._record(saga, booking)
-            if saga.tries:
-                await self._back_off(saga.tries)
+            before, began_at = saga, self._clock.now()
+            outcome = await self._do(action, Errand(booking, card))
+            now = self._clock.now()
+            saga = machine.advance(saga, outcome, self._patience)
+            booking = learn(booking, action, outcome, saga, now)
+            rest = pause(saga, outcome, has_card=card is not None, chance=self._chance)
+            saga = replace(saga, lease=self._lease(before.lease.owner, rest, now))
+            step = _step_record(before, action, outcome, began_at, now)
+            booking, saga = await self._record(saga, booking, step)
+            if (saga.step, saga.direction) != (before.step, before.direction):
+                # It was for the charge: what comes after it can be done by any process.
+                card = None
+            if rest.leaves or await self._stops_during(rest, saga):
+                break
         return booking
+
+    def _lease(self, owner: str, rest: Pause, now: datetime) -> Lease:
+        if rest.leaves:
+            return Lease("", now + timedelta(seconds=rest.delay_s))
+        return Lease(owner, now + timedelta(seconds=self._lease_s))
 
     async def _do(self, action: str, errand: Errand) -> Outcome:
         try:
@@ -97,20 +148,57 @@ class Runner:
             log.exception("action_failed", action=action, booking_reference=reference)
             return Unknown(type(error).__name__)
 
-    async def _record(self, saga: Saga, booking: Booking) -> Booking:
+    async def _record(self, saga: Saga, booking: Booking, step: StepRecord) -> tuple[Booking, Saga]:
         """Write until it is written: to go on without it would be to forget."""
+        reference = booking.booking_reference
+        _log(reference, saga, step)
+        saga = replace(saga, revision=saga.revision + 1)
         tries = 0
         while True:
             try:
-                return await self._journal.record(saga, booking)
+                return await self._journal.record(saga, booking, step), saga
             except LeaseLost:
                 raise
             except Exception:
-                reference = booking.booking_reference
                 log.exception("saga_not_recorded", booking_reference=reference, tries=tries)
                 tries += 1
-                await self._back_off(tries)
+                most_s = backoff_s(tries, NAP_MAX_S)
+                await self._clock.sleep(self._chance.uniform(0, most_s))
 
-    async def _back_off(self, tries: int) -> None:
-        most_s = min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2 ** min(tries, BACKOFF_DOUBLINGS_MAX))
-        await self._clock.sleep(self._chance.uniform(0, most_s))
+    async def _stops_during(self, rest: Pause, saga: Saga) -> bool:
+        """Wait; hand the saga back, and say so, if the process is to stop meanwhile."""
+        if saga.state is not State.RUNNING or not rest.delay_s:
+            return False
+        nap = asyncio.ensure_future(self._clock.sleep(rest.delay_s))
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({nap, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            nap.cancel()
+            stop.cancel()
+        if not self._stopping.is_set():
+            return False
+        await self._journal.hand_back(saga)
+        return True
+
+
+def _step_record(
+    before: Saga, action: str, outcome: Outcome, began_at: datetime, now: datetime
+) -> StepRecord:
+    detail = machine.describe(outcome)[: machine.ERROR_LENGTH_MAX]
+    took_s = (now - began_at).total_seconds()
+    verdict = VERDICTS[type(outcome)]
+    return StepRecord(before.step, action, before.attempt, verdict, detail, began_at, took_s)
+
+
+def _log(reference: str, saga: Saga, step: StepRecord) -> None:
+    write = log.error if saga.state is State.NEEDS_ATTENTION else log.info
+    write(
+        "saga_step",
+        booking_reference=reference,
+        action=step.action,
+        outcome=step.verdict,
+        detail=step.detail,
+        next=saga.step,
+        state=saga.state,
+    )

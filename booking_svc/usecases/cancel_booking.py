@@ -1,19 +1,25 @@
-"""Cancelling a booking: its seats are freed and its payment is given back."""
+"""Cancelling a booking: its seats are freed and its payment is given back.
+
+A booking that is PENDING is called off in the middle: its saga is superseded, so that it
+writes nothing more, and whatever it still sends is refused by the other services, for they
+remember that the booking was called off.
+"""
 
 from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.domain.errors import BookingNotCancellable, BookingNotFound
 from booking_svc.ports import Bookings
-from booking_svc.saga import machine
-from booking_svc.saga.definition import CANCEL_BOOKING
+from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
 from booking_svc.saga.machine import Saga
 from booking_svc.usecases.sagas import Sagas
+from chassis.errors import Overloaded
 from chassis.transactions import Transactions
 
+TOO_MANY = "too many bookings are in the making here; try again in a moment"
 ALREADY = (BookingStatus.CANCELLING, BookingStatus.CANCELLED)
 
 
 class CancelBooking:
-    """Cancels confirmed bookings."""
+    """Cancels bookings."""
 
     def __init__(self, transactions: Transactions[Bookings], sagas: Sagas) -> None:
         """Work on these."""
@@ -25,33 +31,40 @@ class CancelBooking:
 
         Raises:
             BookingNotFound: it does not exist or is someone else's.
-            BookingNotCancellable: it is PENDING or FAILED.
+            BookingNotCancellable: it has failed or is failing.
+            Overloaded: too many sagas run here; nothing is stored.
         """
         booking = await self._sagas.begin(self._begin(user_id, booking_id))
         return await self._sagas.wait(booking)
 
     async def _begin(self, user_id: str, booking_id: int) -> Booking:
+        new = self._sagas.new(CANCEL_BOOKING, booking_id)
+
         async def unit(bookings: Bookings) -> tuple[Booking, Saga | None]:
-            booking = await bookings.lock_booking(booking_id)
+            booking = await bookings.booking(booking_id)
             if booking is None or booking.user_id != user_id:
                 raise BookingNotFound(booking_id)
+            # Saga before booking, as whoever records its progress.
+            await bookings.sagas.supersede(booking_id, CONFIRM_BOOKING.name)
+            booking = await bookings.lock_booking(booking_id) or booking
             if booking.status in ALREADY:
                 return booking, None
-            if booking.status is not BookingStatus.CONFIRMED:
+            if not booking.is_cancellable:
                 raise BookingNotCancellable(booking_id, booking.status)
-            booking, saga = booking.cancelling(), machine.begin(CANCEL_BOOKING, booking_id)
+            if self._sagas.is_full:
+                raise Overloaded(TOO_MANY)
+            booking = booking.cancelling()
             await bookings.save_booking(booking)
-            await bookings.add_saga(saga)
-            return booking, saga
+            await bookings.sagas.add(new)
+            return booking, new
 
         async def landed(bookings: Bookings) -> tuple[Booking, Saga | None] | None:
             # Locked, to wait for a transaction that may be storing it.
             booking = await bookings.lock_booking(booking_id)
-            if booking is None or booking.status is not BookingStatus.CANCELLING:
+            stored = await bookings.sagas.find(booking_id, CANCEL_BOOKING.name)
+            if booking is None or stored is None:
                 return None
-            # Stored by this call, or by another at the same moment. To run it twice is harmless:
-            # the calls carry the same keys, and what has ended is not written again.
-            return booking, machine.begin(CANCEL_BOOKING, booking_id)
+            return booking, new if stored.lease == new.lease else None
 
         booking, saga = await self._transactions.write(unit, landed)
         if saga is not None:

@@ -1,21 +1,22 @@
 """Booking: check, store the intent, run the saga, answer. Each key once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from booking_svc.domain.booking import Booking, new_booking
-from booking_svc.domain.errors import BookingNotFound, ReservationExpired, ReservationNotActive
+from booking_svc.domain.errors import ReservationExpired, ReservationNotActive
 from booking_svc.domain.outcome import Refused
 from booking_svc.domain.reservation import Reservation, require_bookable
-from booking_svc.ports import Bookings, Encode, Inventory
-from booking_svc.saga import machine
+from booking_svc.ports import Bookings, Inventory, OurClaim
 from booking_svc.saga.definition import CONFIRM_BOOKING
+from booking_svc.saga.machine import Saga
+from booking_svc.usecases.answering import Answer, Answering, KeyUse
 from booking_svc.usecases.refusals import require_done
 from booking_svc.usecases.sagas import Sagas
 from chassis.cards import Card
 from chassis.clock import Clock
-from chassis.errors import DomainError, IdempotencyKeyInUse, InvalidField
+from chassis.errors import DependencyUnavailable, DomainError, InvalidField, Overloaded
 from chassis.idempotency import Claim, fingerprint
 from chassis.ids import Ids
 from chassis.money import DIGITS_MAX
@@ -40,14 +41,6 @@ class BookingRequest:
         return fingerprint("ConfirmBooking", list(self.reservation_ids), *card)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The answer of ConfirmBooking: a message, encoded, or a refusal; and if it is a stored one."""
-
-    message: bytes | DomainError
-    replayed: bool
-
-
 class ConfirmBooking:
     """Makes bookings."""
 
@@ -57,7 +50,8 @@ class ConfirmBooking:
         transactions: Transactions[Bookings],
         inventory: Inventory,
         sagas: Sagas,
-        encode: Encode,
+        answering: Answering,
+        can_charge: Callable[[], bool],
         clock: Clock,
         ids: Ids,
         payment_timeout_s: float,
@@ -66,45 +60,61 @@ class ConfirmBooking:
         self._transactions = transactions
         self._inventory = inventory
         self._sagas = sagas
-        self._encode = encode
+        self._answering = answering
+        self._can_charge = can_charge
         self._clock = clock
         self._ids = ids
         self._hold_s = payment_timeout_s + HOLD_MARGIN_S
 
-    async def __call__(self, request: BookingRequest) -> Answer:
+    async def __call__(self, request: BookingRequest, *, wait: bool = False) -> Answer:
         """Book, or answer again what the key was answered before.
 
         The answer is a refusal, PaymentFailed or SeatsLost, when the booking failed: nothing is
-        held or taken.
+        held or taken. With `wait`, a repeat waits for the first call while that runs.
 
         Raises:
             ReservationNotFound, ReservationExpired, ReservationNotActive, ReservationsMixed:
                 as named; nothing is stored and the key stays free.
             InvalidField: a bad card.
             IdempotencyKeyReused, IdempotencyKeyInUse: as named.
-            DependencyUnavailable: the inventory cannot be reached; the key stays free.
+            Overloaded: too many bookings are in the making; the key stays free.
+            DependencyUnavailable: a service cannot be reached; the key stays free.
         """
-        earlier = await self._earlier(request)
-        if earlier is not None:
-            return await self._answer_again(earlier, request)
-        request.card.check(self._clock.now().date())
+        use = KeyUse(request.user_id, request.key, request.fingerprint(), wait)
+        known = await self._answering.recall(use)
+        if isinstance(known, Answer):
+            return known
         try:
+            return await self._book(request, use)
+        except DomainError:
+            if isinstance(known, OurClaim):
+                await self._answering.let_go(use, known)
+            raise
+
+    async def _book(self, request: BookingRequest, use: KeyUse) -> Answer:
+        try:
+            self._require_room()
+            request.card.check(self._clock.now().date())
             held = await self._held(request)
         except DomainError:
-            # The first call with this key may have got that far meanwhile, and be why.
-            earlier = await self._earlier(request)
+            # An earlier call with this key may be why, and then it has the answer.
+            earlier = await self._answering.look_up(use)
             if earlier is None:
                 raise
-            return await self._answer_again(earlier, request)
+            return earlier
         begun = await self._sagas.begin(self._begin(request, held))
         if isinstance(begun, Claim):
-            return await self._answer_again(begun, request)
-        return self._answer(await self._sagas.wait(begun), replayed=False)
+            return await self._answering.again(begun, use)
+        return await self._answering.first(await self._sagas.wait(begun), use)
 
-    async def _earlier(self, request: BookingRequest) -> Claim | None:
-        return await self._transactions.read(
-            lambda bookings: bookings.keys.find(request.user_id, request.key)
-        )
+    def _require_room(self) -> None:
+        """Refuse early what would only wait here."""
+        if self._sagas.is_full:
+            message = "too many bookings are in the making; try again in a moment"
+            raise Overloaded(message)
+        if not self._can_charge():
+            message = "no payment can be taken now; try again with the same idempotency key"
+            raise DependencyUnavailable(message)
 
     async def _held(self, request: BookingRequest) -> list[Reservation]:
         """The reservations, held for long enough to be paid for."""
@@ -123,10 +133,12 @@ class ConfirmBooking:
 
     async def _begin(self, request: BookingRequest, held: Sequence[Reservation]) -> Claim | Booking:
         drawn: list[Booking] = []
+        sagas: list[Saga] = []
 
         async def unit(bookings: Bookings) -> Claim | Booking:
             drawn[:] = [new_booking(self._ids.number(), held, self._clock.now())]
-            return await self._store(bookings, request, drawn[0])
+            sagas[:] = [self._sagas.new(CONFIRM_BOOKING, drawn[0].booking_id)]
+            return await self._store(bookings, request, drawn[0], sagas[0])
 
         async def landed(bookings: Bookings) -> Claim | Booking | None:
             claim = await bookings.keys.find(request.user_id, request.key, settled=True)
@@ -135,12 +147,11 @@ class ConfirmBooking:
 
         begun = await self._transactions.write(unit, landed)
         if isinstance(begun, Booking):
-            saga = machine.begin(CONFIRM_BOOKING, begun.booking_id)
-            self._sagas.start(saga, begun, request.card)
+            self._sagas.start(sagas[0], begun, request.card)
         return begun
 
     async def _store(
-        self, bookings: Bookings, request: BookingRequest, booking: Booking
+        self, bookings: Bookings, request: BookingRequest, booking: Booking, saga: Saga
     ) -> Claim | Booking:
         """Store key, booking and saga, all or nothing; or find who had the key first."""
         digest, subject = request.fingerprint(), str(booking.booking_id)
@@ -152,22 +163,5 @@ class ConfirmBooking:
         if tied:
             raise ReservationNotActive(tied)
         await bookings.add_booking(booking)
-        await bookings.add_saga(machine.begin(CONFIRM_BOOKING, booking.booking_id))
+        await bookings.sagas.add(saga)
         return booking
-
-    async def _answer_again(self, earlier: Claim, request: BookingRequest) -> Answer:
-        earlier.require_same_request(request.fingerprint())
-        booking_id = int(earlier.subject)
-        booking = await self._transactions.read(lambda bookings: bookings.booking(booking_id))
-        if booking is None:
-            raise BookingNotFound(booking_id)
-        if booking.answer is None and not booking.holds_nothing:
-            raise IdempotencyKeyInUse
-        return self._answer(booking, replayed=True)
-
-    def _answer(self, booking: Booking, *, replayed: bool) -> Answer:
-        if booking.answer is not None:
-            return Answer(booking.answer, replayed)
-        if booking.holds_nothing:
-            return Answer(booking.refusal(), replayed)
-        return Answer(self._encode(booking), replayed)

@@ -40,8 +40,10 @@ class ReadBookings:
             raise BookingNotFound(booking_id)
         return booking
 
-    async def page(self, user_id: str, page_size: int, page_token: str) -> BookingPage:
-        """One page of a user's bookings, newest first.
+    async def page(
+        self, user_id: str, page_size: int, page_token: str, booking_reference: str = ""
+    ) -> BookingPage:
+        """One page of a user's bookings, newest first; of one reference unless that is empty.
 
         Raises:
             InvalidField: the page token is not from this list.
@@ -49,7 +51,7 @@ class ReadBookings:
         before = pages.decode_number(LISTING, page_token)
         limit = pages.size(page_size, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
         found = await self._transactions.read(
-            lambda bookings: bookings.bookings_before(before, user_id, limit + 1)
+            lambda bookings: bookings.bookings_before(before, user_id, booking_reference, limit + 1)
         )
         page, more = found[:limit], len(found) > limit
         return BookingPage(page, pages.encode(LISTING, page[-1].booking_id) if more else "")

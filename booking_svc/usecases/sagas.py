@@ -1,84 +1,111 @@
-"""Running sagas beside the calls that began them, and writing down how they go."""
+"""Running sagas beside the calls that began them: started, waited for, kept, handed back."""
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
-from booking_svc.domain.booking import Booking, BookingStatus
+import structlog
+
+from booking_svc.domain.booking import Booking
 from booking_svc.domain.errors import BookingNotFound
-from booking_svc.ports import Bookings, Encode
-from booking_svc.saga.machine import Saga
+from booking_svc.ports import Bookings
+from booking_svc.saga import machine
+from booking_svc.saga.definition import Definition
+from booking_svc.saga.machine import Lease, Saga
 from booking_svc.saga.runner import LeaseLost, Runner
 from chassis import context
 from chassis.cards import Card
+from chassis.clock import Clock
+from chassis.errors import DomainError
 from chassis.tasks import Tasks
 from chassis.transactions import Transactions
 
+log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 # How long a caller without a deadline waits for a saga.
 WAIT_MAX_S = 55.0
 # Kept back from the caller's time, to answer with the booking as it is.
 ANSWER_MARGIN_S = 0.1
-
-
-class BookingJournal:
-    """The runner's journal: saga and booking in one transaction, behind the fence."""
-
-    def __init__(self, transactions: Transactions[Bookings], encode: Encode) -> None:
-        """Write here; `encode` makes the answer that is kept."""
-        self._transactions = transactions
-        self._encode = encode
-
-    async def record(self, saga: Saga, booking: Booking) -> Booking:
-        """Store both; a booking that was just confirmed gets its answer."""
-        if booking.status is BookingStatus.CONFIRMED and booking.answer is None:
-            booking = replace(booking, answer=self._encode(booking))
-
-        async def unit(bookings: Bookings) -> None:
-            if not await bookings.save_saga(saga):
-                raise LeaseLost
-            await bookings.save_booking(booking)
-
-        await self._transactions.write(unit)
-        return booking
+# A lease is renewed this often in its life: two renewals may fail and nothing is lost.
+RENEWALS = 3
+# Beyond the sagas that begin here, so that those of a dead process go on even when it is busy.
+RECOVERY_ROOM = 50
 
 
 class Sagas:
-    """The sagas that run in this process."""
+    """The sagas that run in this process, under leases in its name."""
 
-    def __init__(self, transactions: Transactions[Bookings], runner: Runner, tasks: Tasks) -> None:
-        """Run with `runner`, as `tasks` that a stop waits for."""
+    def __init__(  # noqa: PLR0913 - the parts that it is made of
+        self,
+        transactions: Transactions[Bookings],
+        runner: Runner,
+        tasks: Tasks,
+        clock: Clock,
+        *,
+        owner: str,
+        lease_s: float,
+        running_max: int,
+    ) -> None:
+        """Run with `runner`, as `tasks` that a stop waits for; `owner` is this process alone."""
         self._transactions = transactions
         self._runner = runner
         self._tasks = tasks
-        self._running: dict[int, asyncio.Task[Booking]] = {}
+        self._clock = clock
+        self._owner = owner
+        self._lease_s = lease_s
+        self._running_max = running_max
+        self._running: dict[int, asyncio.Task[Booking | None]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more sagas should begin here."""
+        return len(self._running) >= self._running_max
+
+    @property
+    def room(self) -> int:
+        """How many more sagas may be taken over: new ones never take all the room."""
+        return max(0, self._running_max + RECOVERY_ROOM - len(self._running))
+
+    def runs(self, booking_id: int) -> bool:
+        """Whether a saga of this booking runs here."""
+        return booking_id in self._running
+
+    def lease(self) -> Lease:
+        """A lease of this process that begins now."""
+        return Lease(self._owner, self._clock.now() + timedelta(seconds=self._lease_s))
+
+    def new(self, definition: Definition, booking_id: int) -> Saga:
+        """A saga that has not begun, leased to this process. It is neither stored nor started."""
+        return machine.begin(definition, booking_id, self._clock.now(), self.lease())
 
     async def begin(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do what stores a saga and starts it, to its end even when the caller leaves.
-
-        A saga that is stored and not started would wait for a recovery.
-        """
+        """Do what stores a saga and starts it, to its end even when the caller leaves."""
         return await self._tasks.finish(work, "begin")
 
     def start(self, saga: Saga, booking: Booking, card: Card | None = None) -> None:
-        """Run a saga that is stored, whether or not anybody waits for it."""
-        task = self._tasks.spawn(self._runner.run(saga, booking, card), booking.booking_reference)
+        """Run a saga that is stored and leased to this process, whether or not anybody waits."""
+        before = self._running.get(booking.booking_id)
+        if before is not None:
+            # Its lease is over: what it still does would be written by nobody.
+            before.cancel()
+        task = self._tasks.spawn(self._run(saga, booking, card), booking.booking_reference)
         self._running[booking.booking_id] = task
         task.add_done_callback(lambda _: self._forget(booking.booking_id, task))
 
     async def wait(self, booking: Booking) -> Booking:
         """The booking when its saga has ended, or as it is when the caller's time is nearly over.
 
-        Does not wait for a saga that runs in another process.
+        Does not wait for a saga that runs in another process, or that rests.
         """
         task = self._running.get(booking.booking_id)
         if task is not None:
             wait_s = context.remaining_s(WAIT_MAX_S) - ANSWER_MARGIN_S
             done, _ = await asyncio.wait({task}, timeout=max(0.0, wait_s))
-            if done and not isinstance(task.exception(), LeaseLost):
-                return task.result()
+            ended = task.result() if done and not task.cancelled() else None
+            if ended is not None:
+                return ended
         present = await self._transactions.read(
             lambda bookings: bookings.booking(booking.booking_id)
         )
@@ -86,7 +113,34 @@ class Sagas:
             raise BookingNotFound(booking.booking_id)
         return present
 
-    def _forget(self, booking_id: int, task: asyncio.Task[Booking]) -> None:
+    async def renew(self) -> bool:
+        """Keep the leases of what runs here. One batch for a worker; never more to do at once."""
+        running = list(self._running)
+        if running:
+            lease = self.lease()
+            await self._transactions.write(lambda bookings: bookings.sagas.renew(running, lease))
+        return False
+
+    async def hand_back(self) -> None:
+        """Let go of whatever was cut short here, so that another process takes it over at once."""
+        now = self._clock.now()
+        try:
+            await self._transactions.write(
+                lambda bookings: bookings.sagas.release(self._owner, now)
+            )
+        except DomainError as error:
+            # Their leases end by themselves, later.
+            log.warning("sagas_not_handed_back", cause=error.message)
+
+    async def _run(self, saga: Saga, booking: Booking, card: Card | None) -> Booking | None:
+        try:
+            return await self._runner.run(saga, booking, card)
+        except LeaseLost:
+            reference = booking.booking_reference
+            log.warning("saga_lost", booking_reference=reference, attempt=saga.attempt)
+            return None
+
+    def _forget(self, booking_id: int, task: asyncio.Task[Booking | None]) -> None:
         # By then the booking's next saga may have taken the place.
         if self._running.get(booking_id) is task:
             del self._running[booking_id]

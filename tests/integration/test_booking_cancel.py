@@ -1,15 +1,20 @@
 """Cancelling, reading and listing: one's own bookings, and nobody else's."""
 
+import asyncio
+import functools
+
 import pytest
 from google.protobuf.json_format import MessageToDict
 from holdfast.booking.v1 import booking_pb2 as pb
 from support import bookings
-from support.bookings import POOR_CARD, Stack, confirm_request
+from support.bookings import GOOD_CARD, POOR_CARD, Buyer, Stack, confirm_request, until
 from support.client import refused
 
 from payment_svc.domain.outcome import DeclineCode, Declined, Unknown
 
 stack = bookings.stack
+# The provider decides about it when it is told to.
+PENDING_CARD = "4000000000003188"
 
 
 async def test_cancelled(stack: Stack) -> None:
@@ -74,19 +79,63 @@ async def test_a_refund_without_an_answer(stack: Stack) -> None:
     assert stack.provider.returned == {reference: 7500}
 
 
-@pytest.mark.parametrize("status", ["PENDING", "FAILED"])
-async def test_what_cannot_be_cancelled(stack: Stack, status: str) -> None:
-    """A booking that is PENDING or FAILED has nothing to cancel, and says so."""
+@pytest.mark.parametrize("card", [GOOD_CARD, POOR_CARD], ids=["taken", "declined"])
+async def test_cancelled_in_the_middle(stack: Stack, card: str) -> None:
+    """A booking that is cancelled while it is charged ends CANCELLED, and keeps nothing."""
     ann = stack.buyer("ann")
+    held = await ann.hold("A1", "A2")
     stack.provider.hold()
-    await ann.asks(confirm_request(await ann.hold("A1"), POOR_CARD), timeout_s=1.5)
+    first = asyncio.create_task(ann.asks(confirm_request(held, card)))
+    await stack.provider.asked()
+    (pending,) = (await ann.mine()).bookings
+    cancelling = await ann.cancel(pending.booking_id, timeout_s=3)
+    assert cancelling.status == pb.Booking.CANCELLING
+    stack.provider.release()
+    cancelled = await stack.passing(ann.sees(pending.booking_id, "CANCELLED"), step_s=1)
+    assert (await first).booking.status in (pb.Booking.CANCELLING, pb.Booking.CANCELLED)
+    assert sum(stack.provider.taken.values()) == sum(stack.provider.returned.values())
+    assert set((await stack.seats()).values()) == {"AVAILABLE"}
+    again = [await ann.asks(confirm_request(held, card)) for _ in range(2)]
+    assert [(one.booking, one.replayed) for one in again] == [(cancelled, True)] * 2
+    assert again[0].same == again[1].same
+    assert await ann.cancel(pending.booking_id) == cancelled
+
+
+async def test_cancelled_while_it_waits(stack: Stack) -> None:
+    """A booking whose payment is not decided is cancelled at once, and takes no money later."""
+    ann = stack.buyer("ann")
+    held = await ann.hold("A1")
+    pending = await ann.asks(confirm_request(held, PENDING_CARD))
+    await stack.rests()
+    assert (await ann.cancel(pending.booking.booking_id)).status == pb.Booking.CANCELLED
+    stack.provider.settle()
+    assert not stack.provider.taken
+    assert set((await stack.seats()).values()) == {"AVAILABLE"}
+
+
+async def test_what_cannot_be_cancelled(stack: Stack) -> None:
+    """A booking that fails or has failed is given back already, and says so."""
+    ann = stack.buyer("ann")
+    held = await ann.hold("A1")
+    stack.provider.hold()
+    call = asyncio.create_task(ann.asks(confirm_request(held, POOR_CARD), timeout_s=3))
+    await stack.provider.asked()
+    # Its seats cannot be released now.
+    await stack.inventory.stop()
+    stack.provider.release()
     (booking,) = (await ann.mine()).bookings
-    if status == "FAILED":
-        stack.provider.release()
-        await ann.sees(booking.booking_id, "FAILED")
-    facts = {"bookingId": str(booking.booking_id), "status": status}
-    with refused("BOOKING_NOT_CANCELLABLE", **facts):
+    await until(functools.partial(has_a_reason, ann, booking.booking_id))
+    with refused("BOOKING_NOT_CANCELLABLE", bookingId=str(booking.booking_id), status="PENDING"):
         await ann.cancel(booking.booking_id)
+    await stack.inventory.start()
+    await stack.passing(ann.sees(booking.booking_id, "FAILED"))
+    with refused("BOOKING_NOT_CANCELLABLE", bookingId=str(booking.booking_id), status="FAILED"):
+        await ann.cancel(booking.booking_id)
+    await call
+
+
+async def has_a_reason(ann: Buyer, booking_id: int) -> bool:
+    return bool((await ann.get(booking_id)).failure_message)
 
 
 async def test_foreign_and_unknown_look_the_same(stack: Stack) -> None:

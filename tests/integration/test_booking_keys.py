@@ -1,11 +1,32 @@
-"""Idempotency, row by row of its table: one key, one booking, one charge, one answer."""
+"""Idempotency, row by row of its table: one key, one booking, one charge, one answer.
+
+All of it by the database alone, and with Redis as the fast path.
+"""
+
+from collections.abc import AsyncIterator
 
 import pytest
-from support import bookings
-from support.bookings import GOOD_CARD, POOR_CARD, Stack, confirm_request
+from support import bookings, redis
+from support.bookings import GOOD_CARD, POOR_CARD, Stack, confirm_request, stack_on
+from support.databases import Databases
 
-stack = bookings.stack
+from booking_svc.persistence import answers
+
+private_redis, redis_server = redis.private_redis, redis.redis_server
 LONGEST = "k" * 255
+
+
+@pytest.fixture(params=["database", "redis"])
+async def stack(
+    request: pytest.FixtureRequest, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stack]:
+    told = {}
+    if request.param == "redis":
+        told["redis_url"] = request.getfixturevalue("redis_server").url
+        # A slow machine must hear it too.
+        monkeypatch.setattr(answers, "BUDGET_S", 20.0)
+    async with stack_on(databases, booking=told) as stack:
+        yield stack
 
 
 @pytest.mark.parametrize("card", [GOOD_CARD, POOR_CARD], ids=["confirmed", "declined"])

@@ -92,3 +92,26 @@ async def test_twenty_cancellations(stack: Stack) -> None:
     assert await anns[0].cancel(booking.booking_id) == cancelled
     assert list(stack.provider.returned.values()) == [15000]
     assert set((await stack.seats()).values()) == {"AVAILABLE"}
+
+
+async def test_cancelled_while_they_are_confirmed(stack: Stack) -> None:
+    """A cancellation at any moment of a confirmation, at the other replica, wins and keeps nothing.
+
+    Unless it comes before there is a booking: then there is nothing to cancel.
+    """
+    seats = [f"R{number}" for number in range(20)]
+    event_id = await stack.people.event(seats)
+
+    async def one(number: int) -> None:
+        ann, elsewhere = stack.buyer(f"ann{number}", 0), stack.buyer(f"ann{number}", 1)
+        held = await ann.hold(seats[number], event_id=event_id)
+        confirm = asyncio.create_task(ann.asks(confirm_request(held)))
+        await asyncio.sleep(number * 0.01)
+        for booking in (await elsewhere.mine()).bookings:
+            cancelled = await elsewhere.cancel(booking.booking_id)
+            assert cancelled.status in (pb.Booking.CANCELLING, pb.Booking.CANCELLED)
+            await stack.passing(elsewhere.sees(booking.booking_id, "CANCELLED"), step_s=0.1)
+        await confirm
+
+    await asyncio.gather(*(one(number) for number in range(len(seats))))
+    assert sum(stack.provider.taken.values()) >= sum(stack.provider.returned.values())

@@ -1,24 +1,15 @@
 """`SqlBookings` keeps what it is given, and lets the database guard what must be unique."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from support.clock import START
-from support.databases import Databases, on_mariadb
+from support.databases import Databases, on_mariadb, url_of
 from support.sagas import a_booking
 
 from booking_svc.domain.booking import BookedSeat, Booking, BookingStatus, Failure, PaymentStatus
 from booking_svc.persistence.repository import SqlBookings
-from booking_svc.persistence.tables import sagas
-from booking_svc.saga import machine
-from booking_svc.saga.definition import CONFIRM_BOOKING
-from booking_svc.saga.machine import Saga
-from booking_svc.saga.runner import LeaseLost
-from booking_svc.usecases.sagas import BookingJournal
 from chassis.database import DatabaseTransactions
 from chassis.idempotency import Claim
 from chassis.transactions import Transactions
@@ -99,50 +90,8 @@ class Tied(Exception):
     pass
 
 
-async def test_the_fence(transactions: Transactions[SqlBookings]) -> None:
-    """A saga whose attempt is over is not stored, and nothing that was to be stored with it."""
-    booking = a_booking()
-    saga = machine.begin(CONFIRM_BOOKING, booking.booking_id)
-    await transactions.write(lambda bookings: bookings.add_booking(booking))
-    await transactions.write(lambda bookings: bookings.add_saga(replace(saga, attempt=2)))
-    journal = BookingJournal(transactions, lambda _: b"answer")
-    confirmed = booking.paid("pay_1").confirmed(START)
-    with pytest.raises(LeaseLost):
-        await journal.record(saga, confirmed)
-    assert await transactions.read(lambda bookings: bookings.booking(5001)) == booking
-    stored = await journal.record(replace(saga, attempt=2), confirmed)
-    assert stored == replace(confirmed, answer=b"answer")
-    # What may have been stored is stored again: that changes nothing.
-    assert await journal.record(replace(saga, attempt=2), stored) == stored
-    assert await transactions.read(lambda bookings: bookings.booking(5001)) == stored
-
-
-async def test_where_a_saga_stands(databases: Databases) -> None:
-    """All that changes about a saga is stored, and nothing of another one."""
-    database = await databases.fresh("booking_svc")
-    transactions = DatabaseTransactions(database, SqlBookings)
-    mine, other = (machine.begin(CONFIRM_BOOKING, booking_id) for booking_id in (5001, 5002))
-    await transactions.write(lambda bookings: bookings.add_saga(mine))
-    await transactions.write(lambda bookings: bookings.add_saga(other))
-    moved = replace(
-        mine,
-        step="confirm",
-        direction=machine.Direction.BACKWARD,
-        state=machine.State.UNDONE,
-        tries=3,
-        refusals=2,
-    )
-    assert await transactions.write(lambda bookings: bookings.save_saga(moved))
-
-    async def stored(connection: AsyncConnection) -> list[Saga]:
-        rows = await connection.execute(select(sagas).order_by(sagas.c.booking_id))
-        return [Saga(**row) for row in rows.mappings()]
-
-    assert await database.read(stored) == [moved, other]
-
-
 async def test_a_users_bookings_before_one(transactions: Transactions[SqlBookings]) -> None:
-    """Bookings of one user, newest first, from before one of them, and no more than asked for."""
+    """Bookings of one user, newest first, from before one of them or of one reference."""
     made: list[Booking] = []
     for number in range(4):
         user = "bob" if number == 2 else "ann"
@@ -153,9 +102,9 @@ async def test_a_users_bookings_before_one(transactions: Transactions[SqlBooking
         )
         await transactions.write(lambda bookings: bookings.add_booking(made[-1]))
 
-    async def before(booking_id: int | None, limit: int) -> list[int]:
+    async def before(booking_id: int | None, limit: int, reference: str = "") -> list[int]:
         found = await transactions.read(
-            lambda bookings: bookings.bookings_before(booking_id, "ann", limit)
+            lambda bookings: bookings.bookings_before(booking_id, "ann", reference, limit)
         )
         assert all(one in made for one in found)
         return [one.booking_id for one in found]
@@ -163,18 +112,52 @@ async def test_a_users_bookings_before_one(transactions: Transactions[SqlBooking
     assert await before(None, 10) == [4, 2, 1]
     assert await before(4, 1) == [2]
     assert await before(1, 10) == []
+    assert await before(None, 10, "BK-1") == [2]
+    assert await before(2, 10, "BK-1") == []
+    # Somebody else's is not found by its reference.
+    assert await before(None, 10, "BK-2") == []
 
 
 SEATS = (BookedSeat(7, "A1", 100),)
 
 
-async def test_an_ended_saga_stays_ended(transactions: Transactions[SqlBookings]) -> None:
-    """A runner that lags behind cannot reopen a saga; to write the same end again is harmless."""
-    running = machine.begin(CONFIRM_BOOKING, 5001)
-    ended = replace(running, state=machine.State.SUCCEEDED)
-    await transactions.write(lambda bookings: bookings.add_saga(running))
-    for saga, kept in ((ended, True), (ended, True), (running, False)):
-        assert await transactions.write(lambda one, saga=saga: one.save_saga(saga)) is kept
+async def test_where_a_reader_has_got_to(transactions: Transactions[SqlBookings]) -> None:
+    """A reader's position is its own, empty at first, and stays what it was set to last."""
+
+    async def move(name: str, position: str) -> None:
+        await transactions.write(lambda bookings: bookings.move_cursor(name, position))
+
+    async def cursors() -> list[str]:
+        return [
+            await transactions.read(lambda bookings, name=name: bookings.cursor(name))
+            for name in ("payments", "mail")
+        ]
+
+    assert await cursors() == ["", ""]
+    await move("payments", "a")
+    await move("mail", "b")
+    # To move to where it stands is no change, and no second row.
+    await move("payments", "a")
+    assert await cursors() == ["a", "b"]
+    await move("payments", "c" * 200)
+    assert await cursors() == ["c" * 200, "b"]
+
+
+@on_mariadb
+async def test_two_replicas_note_a_first_position(databases: Databases) -> None:
+    """Replicas that both note where they are for the first time leave one position of the two."""
+    database = await databases.fresh("booking_svc")
+    other = databases.open(url_of(database))
+    both = [DatabaseTransactions(one, SqlBookings) for one in (database, other)]
+    for number in range(10):
+        name = f"reader {number}"
+        await asyncio.gather(
+            *(
+                one.write(lambda bookings, at=at, name=name: bookings.move_cursor(name, at))
+                for at, one in zip("ab", both, strict=True)
+            )
+        )
+        assert await both[0].read(lambda bookings, name=name: bookings.cursor(name)) in ("a", "b")
 
 
 @on_mariadb

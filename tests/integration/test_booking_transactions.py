@@ -82,7 +82,7 @@ async def test_no_call_in_a_transaction(
         "ProcessPaymentRequest",
         "ConfirmReservationsRequest",
         "CancelReservationsRequest",
-        "RefundPaymentRequest",
+        "CancelPaymentRequest",
         "charge",
         "refund",
     }

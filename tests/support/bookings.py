@@ -1,7 +1,7 @@
 """Bookings over gRPC: the three services as one stack in this process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -15,20 +15,22 @@ from holdfast.booking.v1 import booking_pb2 as pb
 from holdfast.booking.v1 import booking_pb2_grpc as rpc
 from holdfast.payment.v1 import payment_pb2
 from holdfast.payment.v1 import payment_pb2_grpc as payment_rpc
+from sqlalchemy import select
 
 from booking_svc import wiring as booking_wiring
 from booking_svc.config import BookingSettings
+from booking_svc.persistence.tables import sagas
 from chassis.database import Database
 from chassis.server import Hosted, running
 from chassis.status import from_rpc_error
 from payment_svc import wiring as payment_wiring
 from payment_svc.config import PaymentSettings
+from payment_svc.domain.outcome import NotDone, Pending, Succeeded, Unknown
 from payment_svc.domain.outcome import Outcome as ProviderOutcome
-from payment_svc.domain.outcome import Succeeded
 from payment_svc.ports import Charge, Return
 from payment_svc.providers import mock_cards
 from support.audit import audit
-from support.clock import ManualClock
+from support.clock import START, ManualClock
 from support.databases import SQLITE, Databases, url_of
 from support.inventory import InventoryPeople, hosted_inventory
 from support.tokens import auth_settings, metadata_for, verifier
@@ -57,9 +59,18 @@ class FakeProvider:
         # What it answers next, instead of what the card says.
         self.answers: list[ProviderOutcome] = []
         self.refund_answers: list[ProviderOutcome] = []
+        self.lookup_answers: list[ProviderOutcome] = []
+        self.void_answers: list[ProviderOutcome] = []
         self.charges_asked = 0
         # By our own references, in the order in which they came.
         self.refunds_asked: list[str] = []
+        self.lookups_asked: list[str] = []
+        self.voids_asked: list[str] = []
+        # Charges of pending cards, until `settle`.
+        self._pending: dict[str, tuple[Charge, ProviderOutcome]] = {}
+        self._declined: dict[str, ProviderOutcome] = {}
+        self._lost: set[str] = set()
+        self._voided: set[str] = set()
         self._asked = asyncio.Event()
         self._open = asyncio.Event()
         self._open.set()
@@ -78,16 +89,47 @@ class FakeProvider:
         async with asyncio.timeout(WAIT_S):
             await self._asked.wait()
 
+    def settle(self) -> None:
+        """Decide about all charges that are pending, as their cards say."""
+        for charge, outcome in self._pending.values():
+            self._decide(charge, outcome)
+        self._pending.clear()
+
     async def charge(self, charge: Charge) -> ProviderOutcome:
         self.charges_asked += 1
         await self._wait()
+        if charge.reference in self._voided:
+            return NotDone()
         if self.answers:
             return self.answers.pop(0)
-        chance = Random(charge.reference)
-        outcome = mock_cards.charge_outcome(charge.card.number, 1.0, chance)
-        if isinstance(outcome, Succeeded):
-            self.taken[charge.reference] = charge.amount_minor
-        return outcome
+        known = self._known(charge.reference)
+        if not isinstance(known, NotDone):
+            return known
+        decision = mock_cards.decide(charge.card.number, 1.0, Random(charge.reference))
+        if decision.script.loses_charge and charge.reference not in self._lost:
+            self._lost.add(charge.reference)
+            return Unknown("the answer is lost")
+        if decision.script.settles_after_s:
+            self._pending[charge.reference] = (charge, decision.outcome)
+            return Pending()
+        self._decide(charge, decision.outcome)
+        return Unknown("the answer is lost") if decision.script.loses_answer else decision.outcome
+
+    async def lookup(self, reference: str) -> ProviderOutcome:
+        self.lookups_asked.append(reference)
+        await self._wait()
+        return self.lookup_answers.pop(0) if self.lookup_answers else self._known(reference)
+
+    async def void(self, reference: str) -> ProviderOutcome:
+        self.voids_asked.append(reference)
+        await self._wait()
+        if self.void_answers:
+            return self.void_answers.pop(0)
+        if reference in self.taken:
+            return self._known(reference)
+        self._pending.pop(reference, None)
+        self._voided.add(reference)
+        return NotDone()
 
     async def refund(self, order: Return) -> ProviderOutcome:
         self.refunds_asked.append(order.reference)
@@ -96,6 +138,20 @@ class FakeProvider:
             return self.refund_answers.pop(0)
         self.returned[order.reference] = order.amount_minor
         return Succeeded(mock_cards.transaction_id(Random(order.reference)))
+
+    def _decide(self, charge: Charge, outcome: ProviderOutcome) -> None:
+        if isinstance(outcome, Succeeded):
+            self.taken[charge.reference] = charge.amount_minor
+        else:
+            self._declined[charge.reference] = outcome
+
+    def _known(self, reference: str) -> ProviderOutcome:
+        """What became of a charge."""
+        if reference in self.taken:
+            return mock_cards.decide(GOOD_CARD, 1.0, Random(reference)).outcome
+        if reference in self._pending:
+            return Pending()
+        return self._declined.get(reference, NotDone())
 
     async def _wait(self) -> None:
         self._asked.set()
@@ -197,6 +253,11 @@ class Buyer:
         request = pb.CancelBookingRequest(booking_id=booking_id)
         return await self._call(self._stub.CancelBooking, request, timeout_s)
 
+    def watch(self, booking_id: int) -> Any:
+        """The stream of a booking, as `grpc.aio` gives it: to be iterated, or cancelled."""
+        request = pb.WatchBookingRequest(booking_id=booking_id)
+        return self._stub.WatchBooking(request, metadata=metadata_for(self.user_id))
+
     async def mine(self, page_size: int = 0, page_token: str = "") -> pb.ListMyBookingsResponse:
         request = pb.ListMyBookingsRequest(page_size=page_size, page_token=page_token)
         return await self._call(self._stub.ListMyBookings, request)
@@ -265,8 +326,47 @@ class Stack:
         request = payment_pb2.ListPaymentsRequest(page_size=1000)
         return list((await stub.ListPayments(request, metadata=metadata)).payments)
 
+    async def passing(self, what: Coroutine[Any, Any, Any], step_s: float = 10) -> Any:
+        """Wait for something while time goes by, no faster than sagas are taken up."""
+        waiting = asyncio.ensure_future(what)
+        while not waiting.done():
+            self.clock.move(step_s)
+            await asyncio.wait({waiting}, timeout=0.02)
+            while not waiting.done() and await self._has_due():
+                await asyncio.wait({waiting}, timeout=0.02)
+        return waiting.result()
+
+    async def clock_at(self, seconds: float) -> None:
+        """Wait until so much time has gone by since the beginning."""
+
+        async def is_past() -> bool:
+            return (self.clock.now() - START).total_seconds() >= seconds
+
+        await until(is_past)
+
+    async def rests(self) -> None:
+        """Wait until no saga runs: each waits for its time, or has ended."""
+
+        async def nobody_runs() -> bool:
+            return not await self._sagas(sagas.c.owner != "")
+
+        await until(nobody_runs)
+
     async def seats(self) -> dict[str, str]:
         return await self.people.seat_statuses(self.event_id)
+
+    async def _has_due(self) -> bool:
+        return bool(
+            await self._sagas(sagas.c.owner == "", sagas.c.leased_until <= self.clock.now())
+        )
+
+    async def _sagas(self, *where: Any) -> list[Any]:
+        found = select(sagas).where(sagas.c.state == "RUNNING", *where)
+
+        async def unit(connection: Any) -> list[Any]:
+            return list((await connection.execute(found)).mappings())
+
+        return await self.databases["booking_svc"].read(unit)
 
     async def _enter(self, service: Service) -> None:
         await service.start()
@@ -286,19 +386,34 @@ class Stack:
         told = BookingSettings(
             inventory_target=self.inventory.address,
             payment_target=self.payment.address,
-            **settings,
+            **{"recovery_interval_s": 0.05, **settings},
         )
         return await booking_wiring.wire(told, auth_settings(), database, self.clock)
 
 
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def stack_on(
-    databases: Databases, replicas: int = 1, **inventory_settings: Any
+    databases: Databases,
+    replicas: int = 1,
+    booking: Mapping[str, Any] | None = None,
+    **inventory_settings: Any,
 ) -> AsyncIterator[Stack]:
-    """A stack, audited when the block ends; settings by their names in `InventorySettings`."""
+    """A stack, audited when the block ends; settings by their names in `InventorySettings`.
+
+    `booking` has those of the bookings, by their names in `BookingSettings`.
+    """
     stack = Stack(**inventory_settings)
     try:
-        yield await stack.start(databases, replicas)
+        yield await stack.start(databases, replicas, **(booking or {}))
         stack.provider.release()
         # A stop waits for what still runs.
         for service in stack.bookings:

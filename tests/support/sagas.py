@@ -1,24 +1,32 @@
 """Sagas as dialogues, in the style of FTGO: given this reply, expect that call."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
-from typing import Any, Self
+from types import SimpleNamespace
+from typing import Any, NamedTuple, Self
 
 import pytest
 from structlog.testing import capture_logs
 
 from booking_svc.domain.booking import BookedSeat, Booking, BookingStatus
+from booking_svc.domain.outcome import Done, Refused, Unknown
 from booking_svc.ports import ChargeOrder
 from booking_svc.saga import machine
 from booking_svc.saga.definition import Definition
-from booking_svc.saga.machine import Outcome, Saga
-from booking_svc.saga.runner import Runner
-from booking_svc.usecases.steps import Steps
+from booking_svc.saga.machine import PATIENCE, Lease, Outcome, Patience, Saga
+from booking_svc.saga.runner import Runner, StepRecord
+from booking_svc.usecases.steps import Steps, Terms
 from chassis.cards import Card
 from support.clock import START, ManualClock
 
 CARD = Card("CREDIT_CARD", "4242424242424242", 12, 2030, "123")
+LEASE_S = 30.0
+OURS = Lease("us", START + timedelta(seconds=LEASE_S))
+HELD = Done(None)
+TERMS = Terms(give_up_s=900.0, hold_s=120.0, reaccept=False)
 
 
 def a_booking(**changes: Any) -> Booking:
@@ -39,11 +47,15 @@ class OffScript(BaseException):
     """The saga did what the dialogue does not say. Not an `Exception`: no runner survives it."""
 
 
+# What a call comes to; none: there is no such payment.
+Reply = Outcome | Exception | None
+
+
 @dataclass
 class _Line:
     action: str
     facts: Mapping[str, object]
-    reply: Outcome | Exception | None = None
+    reply: Reply = None
 
 
 class NotingClock(ManualClock):
@@ -58,48 +70,76 @@ class NotingClock(ManualClock):
         await super().sleep(delay_s)
 
 
+class Kept(NamedTuple):
+    """One record of a journal."""
+
+    saga: Saga
+    booking: Booking
+    step: StepRecord
+
+
 @dataclass
 class FakeJournal:
     """Keeps what is recorded; each of `failures` refuses one attempt to record."""
 
     failures: list[Exception] = field(default_factory=list)
-    kept: list[tuple[Saga, Booking]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    handed_back: list[Saga] = field(default_factory=list)
 
-    async def record(self, saga: Saga, booking: Booking) -> Booking:
+    async def record(self, saga: Saga, booking: Booking, step: StepRecord) -> Booking:
         if self.failures:
             raise self.failures.pop(0)
-        self.kept.append((saga, booking))
+        self.kept.append(Kept(saga, booking, step))
         return booking
+
+    async def hand_back(self, saga: Saga) -> None:
+        self.handed_back.append(saga)
 
 
 class Dialogue:
     """A saga against its script: `.expect("take_payment").reply(Done("pay_1")).…ends(CONFIRMED)`.
 
-    The real steps and the real runner speak; the other services only reply.
+    The real steps and the real runner speak; the other services only reply. To hold the seats
+    longer is an aside: it comes to `extension`, and is noted in `extended_s`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a dialogue is about
         self,
         definition: Definition,
         booking: Booking,
         *,
         chance: Random | None = None,
         card: Card | None = CARD,
+        terms: Terms = TERMS,
+        patience: Patience = PATIENCE,
+        extension: Done[None] | Refused | Unknown = HELD,
     ) -> None:
         self.clock = NotingClock()
         self.journal = FakeJournal()
+        self.stopping = asyncio.Event()
+        self.extended_s: list[float] = []
+        self._extension = extension
         self._script: list[_Line] = []
-        self._saga = machine.begin(definition, booking.booking_id)
+        self._saga = machine.begin(definition, booking.booking_id, START, OURS)
         self._booking, self._card = booking, card
-        actions = Steps(self, self).actions()
-        self._runner = Runner(actions, self.journal, self.clock, chance or Random(1))
+        inventory = SimpleNamespace(extend=self.extend, confirm=self.confirm, cancel=self.release)
+        payments = SimpleNamespace(charge=self.charge, find=self.find, cancel=self.give_back)
+        self._runner = Runner(
+            Steps(inventory, payments, self.clock, terms).actions(),
+            self.journal,
+            self.clock,
+            chance or Random(1),
+            self.stopping,
+            lease_s=LEASE_S,
+            patience=patience,
+        )
 
     def expect(self, action: str, **facts: object) -> Self:
         """Next comes a call of this action, with these facts among its arguments."""
         self._script.append(_Line(action, facts))
         return self
 
-    def reply(self, outcome: Outcome | Exception, times: int = 1) -> Self:
+    def reply(self, outcome: Reply, times: int = 1) -> Self:
         """It comes to this, so many times in a row."""
         line = self._script.pop()
         self._script += [_Line(line.action, line.facts, outcome)] * times
@@ -110,7 +150,7 @@ class Dialogue:
         booking = await self.runs()
         assert not self._script, f"ended before {self._script[0].action}"
         assert booking.status == status
-        assert self.journal.kept[-1][1] == booking
+        assert self.journal.kept[-1].booking == booking
         return booking
 
     async def runs(self) -> Booking:
@@ -122,21 +162,35 @@ class Dialogue:
         except OffScript as error:
             pytest.fail(str(error))
 
-    # The ports `Payments` and `Inventory`.
+    @property
+    def ended(self) -> Saga:
+        """The saga as it was recorded last."""
+        return self.journal.kept[-1].saga
 
-    async def charge(self, order: ChargeOrder) -> Outcome:
+    # The port `Payments`.
+
+    async def charge(self, order: ChargeOrder) -> Reply:
         return self._say("take_payment", key=order.key, amount_minor=order.amount_minor)
 
-    async def give_back(self, payment_id: str, key: str, reason: str) -> Outcome:
-        return self._say("give_back_payment", payment_id=payment_id, key=key, reason=reason)
+    async def find(self, booking_reference: str) -> Reply:
+        return self._say("find_payment", reference=booking_reference)
 
-    async def confirm(self, reservation_ids: Sequence[int], booking_reference: str) -> Outcome:
-        return self._say("confirm_seats", ids=reservation_ids, reference=booking_reference)
+    async def give_back(self, booking_reference: str, reason: str) -> Reply:
+        return self._say("give_back_payment", reference=booking_reference, reason=reason)
 
-    async def cancel(self, reservation_ids: Sequence[int], booking_reference: str) -> Outcome:
-        return self._say("release_seats", ids=reservation_ids, reference=booking_reference)
+    # The port `Inventory`.
 
-    def _say(self, action: str, **facts: object) -> Outcome:
+    async def extend(self, _ids: Sequence[int], ttl_s: float) -> Outcome:
+        self.extended_s.append(ttl_s)
+        return self._extension
+
+    async def confirm(self, ids: Sequence[int], booking_reference: str, *, retake: bool) -> Reply:
+        return self._say("confirm_seats", ids=ids, reference=booking_reference, retake=retake)
+
+    async def release(self, ids: Sequence[int], booking_reference: str) -> Reply:
+        return self._say("release_seats", ids=ids, reference=booking_reference)
+
+    def _say(self, action: str, **facts: object) -> Reply:
         if not self._script:
             message = f"{action} was called after the dialogue had ended"
             raise OffScript(message)
@@ -146,5 +200,4 @@ class Dialogue:
             raise OffScript(message)
         if isinstance(line.reply, Exception):
             raise line.reply
-        assert line.reply is not None
         return line.reply

@@ -1,7 +1,6 @@
 """What a booking may do: its transitions, its checks of reservations, its reference."""
 
 from datetime import timedelta
-from itertools import product
 
 import pytest
 from support.clock import START
@@ -16,6 +15,7 @@ from chassis.transitions import IllegalTransition, Transition
 LEGAL = {
     ("confirm", "PENDING"): "CONFIRMED",
     ("fail", "PENDING"): "FAILED",
+    ("begin to cancel", "PENDING"): "CANCELLING",
     ("begin to cancel", "CONFIRMED"): "CANCELLING",
     ("cancel", "CANCELLING"): "CANCELLED",
 }
@@ -27,11 +27,12 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize(("move", "status"), list(product(TRANSITIONS, BookingStatus)), ids=str)
+@pytest.mark.parametrize("move", TRANSITIONS, ids=lambda move: move.name)
+@pytest.mark.parametrize("status", BookingStatus, ids=str)
 def test_every_move_from_every_state(
     move: Transition[BookingStatus], status: BookingStatus
 ) -> None:
-    """Four moves are allowed, each from one state; all others are refused."""
+    """Five moves are allowed, one of them from two states; all others are refused."""
     booking = a_booking(status=status)
     if (move.name, status) in LEGAL:
         assert MOVES[move.name](booking).status == LEGAL[move.name, status]
@@ -44,6 +45,48 @@ def test_only_the_dead_hold_nothing() -> None:
     """FAILED and CANCELLED bookings hold nothing; any other may hold seats or money."""
     dead = {status for status in BookingStatus if a_booking(status=status).holds_nothing}
     assert dead == {"FAILED", "CANCELLED"}
+
+
+def test_what_is_settled() -> None:
+    """A booking is settled when nothing more happens to it by itself."""
+    settled = {status for status in BookingStatus if a_booking(status=status).is_settled}
+    assert settled == {"CONFIRMED", "FAILED", "CANCELLED"}
+
+
+def test_what_can_be_cancelled() -> None:
+    """A booking can be cancelled when it is confirmed, or pending and not failing already."""
+    open_to_it = {status for status in BookingStatus if a_booking(status=status).is_cancellable}
+    assert open_to_it == {"PENDING", "CONFIRMED"}
+    for failing in (a_booking().given_up(), a_booking().without_seats()):
+        assert not failing.is_cancellable
+    assert not a_booking().declined("pay_1", "CARD_DECLINED", "no").is_cancellable
+
+
+def test_a_booking_learns_the_id_of_an_open_payment() -> None:
+    """A payment that is not decided yet is known by its id, and nothing else changes."""
+    assert a_booking().awaiting("pay_1") == a_booking(payment_id="pay_1")
+
+
+def test_a_booking_without_time_for_its_payment() -> None:
+    """A payment that is given up fails the booking for good, with the payment as the reason."""
+    refusal = a_booking().awaiting("pay_1").given_up().refusal()
+    assert refusal.reason == "PAYMENT_FAILED"
+    assert "in time" in str(refusal)
+    assert refusal.metadata == {"paymentId": "pay_1", "bookingReference": "BK-2026-BCDFGHJKLM"}
+
+
+@pytest.mark.parametrize("state", ["REFUNDED", "CANCELLED", "FAILED"])
+def test_where_money_that_was_given_back_stands(state: str) -> None:
+    """A booking whose payment is undone says how; a state that nobody knows is an error."""
+    assert a_booking().given_back(state).payment_status == state
+    with pytest.raises(ValueError, match="LOST"):
+        a_booking().given_back("LOST")
+
+
+def test_a_long_decline_is_cut_to_what_can_be_stored() -> None:
+    """A provider that has more to say than the column keeps is cut short."""
+    refusal = a_booking().declined("pay_1", "CARD_DECLINED", "no" * 500).refusal()
+    assert len(str(refusal)) == domain.MESSAGE_LENGTH_MAX
 
 
 def test_a_booking_that_has_not_failed_refuses_nothing() -> None:

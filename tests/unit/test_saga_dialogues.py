@@ -1,53 +1,61 @@
 """Sagas as dialogues: given this reply, expect that call. Steps, runner and machine are real."""
 
-import asyncio
-from random import Random
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from support.sagas import Dialogue, a_booking
+from support.clock import START
+from support.sagas import TERMS, Dialogue, a_booking
 
 from booking_svc.domain.booking import Booking, BookingStatus, PaymentStatus
-from booking_svc.domain.outcome import Done, Refused, Unknown
-from booking_svc.saga import runner
+from booking_svc.domain.outcome import Done, Pending, Refused, Unknown
 from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
-from booking_svc.saga.machine import State
-from booking_svc.saga.runner import LeaseLost
-from chassis.errors import DeadlineTooShort, DependencyUnavailable, Overloaded
+from booking_svc.saga.machine import PATIENCE, Patience, State
+from booking_svc.saga.pace import NAPS_MAX
+from chassis.errors import DeadlineTooShort
 
-CONFIRMED, FAILED, CANCELLED = (
+CONFIRMED, FAILED, CANCELLED, CANCELLING, PENDING = (
     BookingStatus.CONFIRMED,
     BookingStatus.FAILED,
     BookingStatus.CANCELLED,
+    BookingStatus.CANCELLING,
+    BookingStatus.PENDING,
 )
+REFERENCE = "BK-2026-BCDFGHJKLM"
+CHARGE_KEY = f"{REFERENCE}/charge"
 DONE = Done(None)
 PAID = Done("pay_1")
+REFUNDED = Done("REFUNDED")
 UNKNOWN = Unknown("timeout")
+UNDECIDED = Pending("pay_1")
 NO_MONEY = "Payment declined: insufficient funds"
 DECLINED = Refused(
     "PAYMENT_FAILED", NO_MONEY, {"paymentId": "pay_1", "errorCode": "INSUFFICIENT_FUNDS"}
 )
 GONE = Refused("RESERVATION_NOT_ACTIVE")
-CHARGE_KEY = "BK-2026-BCDFGHJKLM/charge"
+NO_REFUND = Refused("PAYMENT_NOT_REFUNDABLE")
+OLD = START - timedelta(seconds=TERMS.give_up_s)
+REACCEPT = replace(TERMS, reaccept=True)
 
 
-class Most(Random):
-    """The longest wait that chance allows."""
-
-    def uniform(self, _a: float, b: float) -> float:
-        return b
+def confirming(booking: Booking | None = None, **options: object) -> Dialogue:
+    return Dialogue(CONFIRM_BOOKING, booking or a_booking(), **options)
 
 
-def confirming(**options: object) -> Dialogue:
-    return Dialogue(CONFIRM_BOOKING, a_booking(), **options)
+def recovered(**options: object) -> Dialogue:
+    """A saga that another process began: its card is gone."""
+    return confirming(card=None, **options)
 
 
-def cancelling() -> Dialogue:
-    paid = a_booking().paid("pay_1").confirmed(a_booking().created_at).cancelling()
-    return Dialogue(CANCEL_BOOKING, paid)
+def cancelling(**options: object) -> Dialogue:
+    paid = a_booking().paid("pay_1").confirmed(START).cancelling()
+    return Dialogue(CANCEL_BOOKING, paid, card=None, **options)
 
 
-def refund_key(refusals: int) -> str:
-    return f"BK-2026-BCDFGHJKLM/give-back/{refusals}"
+def undone_after_giving_up(saga: Dialogue, left: str = "CANCELLED") -> Dialogue:
+    """The payment is called off under the name of its booking, then the seats are released."""
+    saga.expect("give_back_payment", reference=REFERENCE, reason="PAYMENT_FAILED")
+    return saga.reply(Done(left)).expect("release_seats").reply(DONE)
 
 
 def reason(booking: Booking) -> str:
@@ -56,16 +64,12 @@ def reason(booking: Booking) -> str:
 
 async def test_paid_and_confirmed() -> None:
     """A payment, then the seats: CONFIRMED, each call with our own key or reference."""
-    booking = await (
-        confirming()
-        .expect("take_payment", key=CHARGE_KEY, amount_minor=15000)
-        .reply(PAID)
-        .expect("confirm_seats", ids=[1001, 1002], reference="BK-2026-BCDFGHJKLM")
-        .reply(DONE)
-        .ends(CONFIRMED)
-    )
+    saga = confirming().expect("take_payment", key=CHARGE_KEY, amount_minor=15000).reply(PAID)
+    saga.expect("confirm_seats", ids=[1001, 1002], reference=REFERENCE, retake=False).reply(DONE)
+    booking = await saga.ends(CONFIRMED)
     assert (booking.payment_id, booking.payment_status) == ("pay_1", PaymentStatus.SUCCESS)
     assert booking.confirmed_at is not None
+    assert saga.extended_s == []
 
 
 async def test_declined() -> None:
@@ -97,163 +101,190 @@ async def test_a_payment_without_an_answer(cause: Unknown | Exception) -> None:
         .expect("take_payment", key=CHARGE_KEY)
         .reply(PAID)
         .expect("confirm_seats")
-        .reply(cause, times=30)
+        .reply(cause, times=NAPS_MAX)
         .expect("confirm_seats")
         .reply(DONE)
         .ends(CONFIRMED)
     )
 
 
+async def test_the_seats_are_kept_while_the_payment_is_open() -> None:
+    """After each attempt that decided nothing, the seats are held for another one."""
+    saga = confirming().expect("take_payment").reply(UNKNOWN).expect("take_payment")
+    saga.reply(UNDECIDED).expect("take_payment").reply(PAID)
+    await saga.expect("confirm_seats").reply(DONE).ends(CONFIRMED)
+    assert saga.extended_s == [TERMS.hold_s] * 2
+
+
+async def test_a_hold_that_may_not_have_been_extended() -> None:
+    """An extension without an answer is no reason to give up."""
+    saga = confirming(extension=UNKNOWN).expect("take_payment").reply(UNKNOWN, times=3)
+    saga.expect("take_payment").reply(PAID).expect("confirm_seats").reply(DONE)
+    await saga.ends(CONFIRMED)
+    assert len(saga.extended_s) == 3
+    assert [one.step.detail for one in saga.journal.kept] == ["timeout"] * 3 + ["", ""]
+
+
+async def test_a_payment_that_is_decided_soon() -> None:
+    """A payment that is pending for a moment is asked for again, and known by its id meanwhile."""
+    saga = confirming().expect("take_payment", key=CHARGE_KEY).reply(UNDECIDED, times=NAPS_MAX)
+    saga.expect("take_payment", key=CHARGE_KEY).reply(PAID).expect("confirm_seats").reply(DONE)
+    await saga.ends(CONFIRMED)
+    first = saga.journal.kept[0]
+    assert (first.booking.payment_id, first.booking.status) == ("pay_1", PENDING)
+    assert (first.saga.waits, first.saga.tries) == (1, 0)
+
+
+@pytest.mark.parametrize("make", [confirming, recovered])
+async def test_a_payment_that_is_not_decided_for_long(make: type[Dialogue]) -> None:
+    """A saga that only waits leaves its process: nobody's, and due again a little later."""
+    saga = make()
+    call = "take_payment" if make is confirming else "find_payment"
+    await saga.expect(call).reply(UNDECIDED, times=NAPS_MAX + 1).ends(PENDING)
+    assert saga.ended.state is State.RUNNING
+    assert saga.ended.lease.owner == ""
+    assert saga.ended.lease.until > saga.clock.now()
+    assert len(saga.clock.naps_s) == NAPS_MAX
+    assert saga.journal.handed_back == []
+
+
+@pytest.mark.parametrize("booking", [a_booking(), a_booking(created_at=OLD)], ids=["new", "old"])
+async def test_without_its_card_a_saga_asks_what_became_of_its_payment(booking: Booking) -> None:
+    """A recovered saga whose payment went through goes on, however late, and charges nothing."""
+    saga = recovered(booking=booking).expect("find_payment", reference=REFERENCE).reply(PAID)
+    await saga.expect("confirm_seats").reply(DONE).ends(CONFIRMED)
+
+
+async def test_without_its_card_a_declined_payment_is_a_decline() -> None:
+    """A recovered saga whose payment was declined releases the seats and fails as ever."""
+    saga = recovered().expect("find_payment").reply(UNKNOWN).expect("find_payment")
+    booking = await saga.reply(DECLINED).expect("release_seats").reply(DONE).ends(FAILED)
+    assert str(booking.refusal()) == NO_MONEY
+
+
+async def test_without_its_card_and_without_a_payment() -> None:
+    """When nothing was charged, a late charge is called off first, and then the booking fails."""
+    saga = undone_after_giving_up(recovered().expect("find_payment").reply(None))
+    booking = await saga.ends(FAILED)
+    assert (reason(booking), booking.payment_status) == ("PAYMENT_FAILED", PaymentStatus.CANCELLED)
+    assert saga.extended_s == []
+
+
+@pytest.mark.parametrize("open_still", [UNKNOWN, UNDECIDED], ids=repr)
+async def test_a_payment_that_takes_too_long(open_still: Unknown | Pending) -> None:
+    """When its time is over, an open payment is called off and the booking fails, and says why."""
+    saga = confirming(a_booking(created_at=OLD)).expect("take_payment").reply(open_still)
+    booking = await undone_after_giving_up(saga, left="REFUNDED").ends(FAILED)
+    assert booking.payment_status is PaymentStatus.REFUNDED
+    refusal = booking.refusal()
+    assert (refusal.reason, str(refusal)) == (
+        "PAYMENT_FAILED",
+        "the payment did not come through in time; nothing stays charged",
+    )
+    # The seats were not held any longer for it.
+    assert saga.extended_s == []
+
+
+async def test_a_payment_is_not_given_up_early() -> None:
+    """An open payment has its time to the last moment."""
+    young = a_booking(created_at=OLD + timedelta(microseconds=1))
+    saga = confirming(young).expect("take_payment").reply(UNKNOWN).expect("take_payment")
+    await saga.reply(PAID).expect("confirm_seats").reply(DONE).ends(CONFIRMED)
+
+
+@pytest.mark.parametrize("outcome", [PAID, DECLINED], ids=repr)
+async def test_an_outcome_that_comes_late_counts(outcome: Done[str] | Refused) -> None:
+    """A payment that is decided when its time is over is not called off: it is decided."""
+    saga = confirming(a_booking(created_at=OLD)).expect("take_payment").reply(outcome)
+    if outcome is PAID:
+        await saga.expect("confirm_seats").reply(DONE).ends(CONFIRMED)
+    else:
+        await saga.expect("release_seats").reply(DONE).ends(FAILED)
+
+
+async def test_a_hold_that_cannot_be_extended() -> None:
+    """By default an open payment is given up when its seats cannot be held any longer."""
+    saga = confirming(extension=GONE).expect("take_payment").reply(UNKNOWN)
+    booking = await undone_after_giving_up(saga).ends(FAILED)
+    assert reason(booking) == "PAYMENT_FAILED"
+    assert "RESERVATION_NOT_ACTIVE" in saga.journal.kept[0].saga.last_error
+
+
+async def test_seats_are_taken_again_for_a_late_payment() -> None:
+    """Where late payments are accepted, a lost hold is no matter: the seats are taken again."""
+    saga = confirming(extension=GONE, terms=REACCEPT).expect("take_payment")
+    saga.reply(UNDECIDED, times=3).expect("take_payment").reply(PAID)
+    await saga.expect("confirm_seats", retake=True).reply(DONE).ends(CONFIRMED)
+
+
+async def test_seats_that_went_to_others_before_a_late_payment() -> None:
+    """Where the seats of a late payment are not free any more, it is given back."""
+    saga = confirming(extension=GONE, terms=REACCEPT).expect("take_payment").reply(UNDECIDED)
+    saga.expect("take_payment").reply(PAID).expect("confirm_seats", retake=True).reply(GONE)
+    saga.expect("give_back_payment", reason="SEATS_LOST").reply(REFUNDED)
+    booking = await saga.expect("release_seats").reply(DONE).ends(FAILED)
+    assert reason(booking) == "SEATS_LOST"
+
+
 async def test_seats_lost_after_the_payment() -> None:
     """Seats that are refused after the payment: refund, release, FAILED with SEATS_LOST."""
-    booking = await (
-        confirming()
-        .expect("take_payment")
-        .reply(PAID)
-        .expect("confirm_seats")
-        .reply(GONE)
-        .expect("give_back_payment", payment_id="pay_1", key=refund_key(0), reason="SEATS_LOST")
-        .reply(DONE)
-        .expect("release_seats")
-        .reply(DONE)
-        .ends(FAILED)
-    )
+    saga = confirming().expect("take_payment").reply(PAID).expect("confirm_seats").reply(GONE)
+    saga.expect("give_back_payment", reference=REFERENCE, reason="SEATS_LOST").reply(REFUNDED)
+    booking = await saga.expect("release_seats").reply(DONE).ends(FAILED)
     assert reason(booking) == "SEATS_LOST"
     assert booking.payment_status is PaymentStatus.REFUNDED
     assert booking.refusal().reason == "SEATS_LOST"
 
 
-@pytest.mark.parametrize("not_yet", [UNKNOWN, Refused("PAYMENT_NOT_REFUNDABLE")], ids=repr)
-async def test_an_undo_that_fails(not_yet: Unknown | Refused) -> None:
-    """What is to be undone is asked for until it is done: with a new key if it was refused."""
+@pytest.mark.parametrize("not_yet", [UNKNOWN, UNDECIDED, NO_REFUND, OSError("gone")], ids=repr)
+async def test_an_undo_that_fails(not_yet: Unknown | Pending | Refused | Exception) -> None:
+    """What is to be undone is asked for again until it is done."""
     saga = confirming().expect("take_payment").reply(PAID).expect("confirm_seats").reply(GONE)
-    keys = [refund_key(tries if isinstance(not_yet, Refused) else 0) for tries in range(31)]
-    for key in keys[:-1]:
-        saga.expect("give_back_payment", key=key).reply(not_yet)
-    await (
-        saga.expect("give_back_payment", key=keys[-1])
-        .reply(DONE)
-        .expect("release_seats")
-        .reply(not_yet, times=30)
-        .expect("release_seats")
-        .reply(DONE)
-        .ends(FAILED)
-    )
+    saga.expect("give_back_payment").reply(not_yet, times=PATIENCE.refusals - 1)
+    saga.expect("give_back_payment").reply(REFUNDED)
+    saga.expect("release_seats").reply(not_yet, times=PATIENCE.refusals - 1)
+    await saga.expect("release_seats").reply(DONE).ends(FAILED)
 
 
-async def test_a_key_is_given_up_only_when_it_is_refused() -> None:
-    """A refused refund gets a new key, and keeps it for as long as the outcome is unknown."""
-    saga = cancelling().expect("release_seats").reply(GONE, times=2)
-    saga.expect("release_seats").reply(DONE)
-    refused = Refused("PAYMENT_NOT_REFUNDABLE")
-    for refusals, reply in ((0, UNKNOWN), (0, refused), (1, UNKNOWN), (1, UNKNOWN), (1, refused)):
-        saga.expect("give_back_payment", key=refund_key(refusals)).reply(reply)
-    await saga.expect("give_back_payment", key=refund_key(2)).reply(DONE).ends(CANCELLED)
-    kept = [(one.step, one.tries, one.refusals) for one, _ in saga.journal.kept]
-    assert kept == [
-        *[("release", 1, 1), ("release", 2, 2), ("refund", 0, 0), ("refund", 1, 0)],
-        *[("refund", 2, 1), ("refund", 3, 1), ("refund", 4, 1), ("refund", 5, 2)],
-        ("refund", 0, 0),
-    ]
+async def test_an_undo_that_is_refused_for_good() -> None:
+    """A refund that is refused to the last is parked, with its reason, and nothing more is done."""
+    saga = confirming().expect("take_payment").reply(PAID).expect("confirm_seats").reply(GONE)
+    saga.expect("give_back_payment").reply(NO_REFUND, times=PATIENCE.refusals)
+    booking = await saga.ends(PENDING)
+    assert saga.ended.state is State.NEEDS_ATTENTION
+    assert (saga.ended.step, saga.ended.last_error) == ("charge", "PAYMENT_NOT_REFUNDABLE")
+    assert reason(booking) == "SEATS_LOST"
+    assert saga.journal.handed_back == []
 
 
-@pytest.mark.parametrize("not_yet", [UNKNOWN, GONE], ids=repr)
-async def test_cancelled(not_yet: Unknown | Refused) -> None:
-    """To cancel is to free the seats, then to give the payment back, each until it is done."""
-    saga = cancelling().expect("release_seats", ids=[1001, 1002]).reply(not_yet, times=3)
-    saga.expect("release_seats").reply(DONE)
-    keys = [refund_key(tries if isinstance(not_yet, Refused) else 0) for tries in range(4)]
-    for key in keys[:-1]:
-        saga.expect("give_back_payment", key=key, reason="BOOKING_CANCELLED").reply(not_yet)
-    booking = await saga.expect("give_back_payment", key=keys[-1]).reply(DONE).ends(CANCELLED)
+async def test_an_undo_that_comes_to_nothing_for_good() -> None:
+    """What has no answer to the last try is parked, too."""
+    saga = cancelling(patience=Patience(tries=3)).expect("release_seats").reply(UNKNOWN, times=3)
+    await saga.ends(CANCELLING)
+    assert (saga.ended.state, saga.ended.tries) == (State.NEEDS_ATTENTION, 3)
+
+
+async def test_cancelled() -> None:
+    """To cancel is to free the seats, then to give the payment back."""
+    saga = cancelling().expect("release_seats", ids=[1001, 1002], reference=REFERENCE).reply(DONE)
+    saga.expect("give_back_payment", reference=REFERENCE, reason="BOOKING_CANCELLED")
+    booking = await saga.reply(REFUNDED).ends(CANCELLED)
     assert booking.payment_status is PaymentStatus.REFUNDED
     assert booking.cancelled_at is not None
 
 
-async def test_without_its_card_nothing_is_charged() -> None:
-    """A saga that has lost its card asks for no payment, and knows nothing about one."""
-    saga = confirming(card=None)
-    saga.journal.failures = [LeaseLost()]
-    with pytest.raises(LeaseLost):
-        await saga.runs()
+async def test_cancelled_before_a_payment_came_of_it() -> None:
+    """A booking that is called off in the middle says so of its payment."""
+    called_off = a_booking().awaiting("pay_1").cancelling()
+    saga = Dialogue(CANCEL_BOOKING, called_off, card=None).expect("release_seats").reply(DONE)
+    booking = await saga.expect("give_back_payment").reply(Done("CANCELLED")).ends(CANCELLED)
+    assert (booking.payment_id, booking.payment_status) == ("pay_1", PaymentStatus.CANCELLED)
 
 
-async def test_each_step_is_stored_before_the_next_call() -> None:
-    """After each outcome saga and booking are recorded together, under the saga's attempt."""
-    saga = confirming()
-    saga.expect("take_payment").reply(UNKNOWN).expect("take_payment").reply(PAID)
-    await saga.expect("confirm_seats").reply(DONE).ends(CONFIRMED)
-    assert [(one.step, one.state, one.tries, one.attempt) for one, _ in saga.journal.kept] == [
-        ("charge", State.RUNNING, 1, 1),
-        ("confirm", State.RUNNING, 0, 1),
-        ("confirm", State.SUCCEEDED, 0, 1),
-    ]
-    paid = [booking.payment_status for _, booking in saga.journal.kept]
-    assert paid == [PaymentStatus.PENDING, PaymentStatus.SUCCESS, PaymentStatus.SUCCESS]
-
-
-async def test_a_journal_that_is_away() -> None:
-    """What cannot be stored is stored again, without asking anyone again."""
-    saga = confirming()
-    saga.journal.failures = [DependencyUnavailable("away"), Overloaded("busy")] * 10
-    saga.expect("take_payment").reply(PAID).expect("confirm_seats").reply(DONE)
-    await saga.ends(CONFIRMED)
-    assert len(saga.journal.kept) == 2
-    assert len(saga.clock.naps_s) == 20
-
-
-async def test_a_journal_that_breaks() -> None:
-    """Whatever error it is that keeps an outcome from being stored, it is stored again."""
-    saga = confirming()
-    saga.journal.failures = [RuntimeError("a bug"), OSError("no space"), ValueError("odd")] * 3
-    saga.expect("take_payment").reply(PAID).expect("confirm_seats").reply(DONE)
-    await saga.ends(CONFIRMED)
-    assert len(saga.journal.kept) == 2
-    assert len(saga.clock.naps_s) == 9
-
-
-async def test_a_lost_lease() -> None:
-    """A saga that belongs to another process now stores nothing and calls nobody any more."""
-    saga = confirming()
-    # After an error that is tried again, too; and the one left over is never reached.
-    saga.journal.failures = [RuntimeError("a bug"), LeaseLost(), LeaseLost()]
-    saga.expect("take_payment").reply(PAID)
-    with pytest.raises(LeaseLost):
-        await saga.runs()
-    assert saga.journal.kept == []
-    assert len(saga.journal.failures) == 1
-
-
-async def test_a_cut_in_the_middle_of_a_call() -> None:
-    """A stop of the process is no outcome: it is not recorded as one."""
-
-    class Cut(Dialogue):
-        async def charge(self, _order: object) -> Done[str]:
-            raise asyncio.CancelledError
-
-    saga = Cut(CONFIRM_BOOKING, a_booking())
-    with pytest.raises(asyncio.CancelledError):
-        await saga.runs()
-    assert saga.journal.kept == []
-
-
-async def test_waiting_doubles_up_to_its_bound() -> None:
-    """The longest wait doubles from one try to the next, and never passes its maximum."""
-    saga = confirming(chance=Most())
-    saga.expect("take_payment").reply(UNKNOWN, times=40).expect("take_payment").reply(DECLINED)
-    await saga.expect("release_seats").reply(DONE).ends(FAILED)
-    waits = saga.clock.naps_s
-    assert waits[:6] == [0.4, 0.8, 1.6, 3.2, 6.4, runner.BACKOFF_MAX_S]
-    assert set(waits[6:]) == {runner.BACKOFF_MAX_S}
-
-
-async def test_waiting_is_jittered() -> None:
-    """Two sagas that fail together do not wait alike."""
-    waits = []
-    for seed in range(2):
-        saga = confirming(chance=Random(seed))
-        saga.expect("take_payment").reply(UNKNOWN, times=20).expect("take_payment").reply(PAID)
-        await saga.expect("confirm_seats").reply(DONE).ends(CONFIRMED)
-        waits.append(saga.clock.naps_s)
-    assert not set(waits[0]) & set(waits[1])
-    assert max(waits[0]) <= runner.BACKOFF_MAX_S
+@pytest.mark.parametrize("not_yet", [UNKNOWN, UNDECIDED, GONE], ids=repr)
+async def test_a_cancellation_does_not_turn_back(not_yet: Unknown | Pending | Refused) -> None:
+    """Each step of a cancellation is asked for again until it is done."""
+    saga = cancelling().expect("release_seats").reply(not_yet, times=4)
+    saga.expect("release_seats").reply(DONE)
+    saga.expect("give_back_payment", reason="BOOKING_CANCELLED").reply(not_yet, times=4)
+    await saga.expect("give_back_payment").reply(REFUNDED).ends(CANCELLED)

@@ -5,69 +5,82 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from support.clock import START
+from support.sagas import OURS
 
-from booking_svc.domain.outcome import Done, Refused, Unknown
+from booking_svc.domain.outcome import Done, GivenUp, Pending, Refused, Unknown
 from booking_svc.saga import machine
 from booking_svc.saga.definition import DEFINITIONS, Definition, Step
-from booking_svc.saga.machine import Direction, Outcome, Saga, State
+from booking_svc.saga.machine import PATIENCE, Direction, Outcome, Patience, Saga, State
 from booking_svc.usecases.steps import Steps
 
 GOLDEN = Path(__file__).parent / "golden" / "saga_steps.txt"
 FORWARD, BACKWARD = Direction
-SUCCEEDED, UNDONE = State.SUCCEEDED, State.UNDONE
-DONE, REFUSED, UNKNOWN = Done(None), Refused("WHATEVER"), Unknown("timeout")
-OUTCOMES: tuple[Outcome, ...] = (DONE, REFUSED, UNKNOWN)
+SUCCEEDED, UNDONE, PARKED = State.SUCCEEDED, State.UNDONE, State.NEEDS_ATTENTION
+DONE, REFUSED, UNKNOWN = Done(None), Refused("WHATEVER", "no"), Unknown("timeout")
+PENDING, GIVEN_UP = Pending("pay_1"), GivenUp("too late")
+OUTCOMES: tuple[Outcome, ...] = (DONE, REFUSED, UNKNOWN, PENDING, GIVEN_UP)
 AGAIN = "again"
 
-# Where a saga can be → what it does there, and where it goes when that is done or refused.
-# What is unknown is always done again.
+# Where a saga can be → what it does there, and where it goes when that is done, refused or
+# given up. What is unknown or pending is always done again.
 CONFIRM, CANCEL = "confirm_booking", "cancel_booking"
+GIVE_BACK, RELEASE = ("charge", BACKWARD), ("hold", BACKWARD)
 MOVES = {
-    (CONFIRM, "charge", FORWARD): ("take_payment", ("confirm", FORWARD), ("hold", BACKWARD)),
-    (CONFIRM, "confirm", FORWARD): ("confirm_seats", SUCCEEDED, ("charge", BACKWARD)),
-    (CONFIRM, "charge", BACKWARD): ("give_back_payment", ("hold", BACKWARD), AGAIN),
-    (CONFIRM, "hold", BACKWARD): ("release_seats", UNDONE, AGAIN),
-    (CANCEL, "release", FORWARD): ("release_seats", ("refund", FORWARD), AGAIN),
-    (CANCEL, "refund", FORWARD): ("give_back_payment", SUCCEEDED, AGAIN),
+    (CONFIRM, "charge", FORWARD): ("take_payment", ("confirm", FORWARD), RELEASE, GIVE_BACK),
+    (CONFIRM, "confirm", FORWARD): ("confirm_seats", SUCCEEDED, GIVE_BACK, GIVE_BACK),
+    (CONFIRM, "charge", BACKWARD): ("give_back_payment", RELEASE, AGAIN, AGAIN),
+    (CONFIRM, "hold", BACKWARD): ("release_seats", UNDONE, AGAIN, AGAIN),
+    (CANCEL, "release", FORWARD): ("release_seats", ("refund", FORWARD), AGAIN, AGAIN),
+    (CANCEL, "refund", FORWARD): ("give_back_payment", SUCCEEDED, AGAIN, AGAIN),
 }
+MAY_TURN = [place for place, (_, _, refused, _) in MOVES.items() if refused != AGAIN]
+NO_WAY_BACK = [place for place in MOVES if place not in MAY_TURN]
 PLACES = [
     (definition.name, step.name, direction)
     for definition in DEFINITIONS.values()
     for step in definition.steps
     for direction in Direction
 ]
+Place = tuple[str, str, Direction]
 
 
-def at(definition: str, step: str, direction: Direction, state: State = State.RUNNING) -> Saga:
-    return Saga(5001, definition, step, direction, state, tries=2, refusals=1, attempt=7)
+def at(
+    definition: str, step: str, direction: Direction, state: State = State.RUNNING, **more: object
+) -> Saga:
+    counts = {"tries": 2, "refusals": 1, "waits": 4, "last_error": "before", "attempt": 7, **more}
+    return Saga(
+        5001, definition, step, START, OURS, direction=direction, state=state, revision=9, **counts
+    )
 
 
 @pytest.mark.parametrize(("place", "outcome"), list(product(MOVES, OUTCOMES)), ids=str)
-def test_a_saga_moves_as_its_table_says(
-    place: tuple[str, str, Direction], outcome: Outcome
-) -> None:
-    """Done goes on; Refused turns back up to the pivot; after it, as Unknown, it is tried again.
+def test_a_saga_moves_as_its_table_says(place: Place, outcome: Outcome) -> None:
+    """Done goes on; Refused and GivenUp turn back up to the pivot; else it is done again.
 
-    Tries and refusals are those of the present action.
+    Tries, refusals and waits are those of the present action.
     """
-    saga, (action, done, refused) = at(*place), MOVES[place]
+    saga, (action, *ways) = at(*place), MOVES[place]
     assert machine.action(saga) == action
-    to = {Done: done, Refused: refused, Unknown: AGAIN}[type(outcome)]
-    if to == AGAIN:
-        refusals = 2 if isinstance(outcome, Refused) else 1
-        expected = replace(saga, tries=3, refusals=refusals)
-    elif isinstance(to, State):
-        direction = BACKWARD if to is UNDONE else FORWARD
-        expected = replace(saga, state=to, direction=direction, tries=0, refusals=0)
+    to = dict(zip((Done, Refused, GivenUp), ways, strict=True)).get(type(outcome), AGAIN)
+    new = replace(saga, last_error=machine.describe(outcome))
+    if to != AGAIN:
+        new = replace(new, tries=0, refusals=0, waits=0)
+    if isinstance(to, State):
+        expected = replace(new, state=to)
+    elif to != AGAIN:
+        expected = replace(new, step=to[0], direction=to[1])
+    elif outcome == PENDING:
+        expected = replace(new, waits=5)
     else:
-        expected = replace(saga, step=to[0], direction=to[1], tries=0, refusals=0)
+        expected = replace(new, tries=3, refusals=2 if outcome == REFUSED else 1)
     assert machine.advance(saga, outcome) == expected
 
 
 @pytest.mark.parametrize("definition", list(DEFINITIONS.values()), ids=lambda one: one.name)
 def test_no_other_place_is_reached(definition: Definition) -> None:
     """From its beginning, by all outcomes, a saga comes to the places in `MOVES` and no others."""
-    seen, waiting = set(), [machine.begin(definition, 5001)]
+    seen, waiting = set(), [machine.begin(definition, 5001, START, OURS)]
     while waiting:
         saga = waiting.pop()
         if saga.state is State.RUNNING and (saga.step, saga.direction) not in seen:
@@ -78,21 +91,104 @@ def test_no_other_place_is_reached(definition: Definition) -> None:
 
 
 @pytest.mark.parametrize("place", [one for one in PLACES if one not in MOVES], ids=str)
-def test_the_other_places_have_nothing_to_do(place: tuple[str, str, Direction]) -> None:
+def test_the_other_places_have_nothing_to_do(place: Place) -> None:
     """A step that is not gone through in a direction has no action in it."""
     assert machine.action(at(*place)) is None
 
 
 @pytest.mark.parametrize(
-    ("place", "state", "outcome"), list(product(PLACES, (SUCCEEDED, UNDONE), OUTCOMES)), ids=str
+    ("place", "state", "outcome"),
+    list(product(PLACES, [state for state in State if state is not State.RUNNING], OUTCOMES)),
+    ids=str,
 )
-def test_what_has_ended_never_acts_again(
-    place: tuple[str, str, Direction], state: State, outcome: Outcome
-) -> None:
-    """An ended saga has no action, whatever it is told afterwards."""
+def test_what_does_not_run_never_acts(place: Place, state: State, outcome: Outcome) -> None:
+    """A saga that has ended, is parked or superseded has no action, whatever it is told."""
     saga = at(*place, state)
     assert machine.action(saga) is None
     assert machine.action(machine.advance(saga, outcome)) is None
+
+
+@pytest.mark.parametrize("place", NO_WAY_BACK, ids=str)
+@pytest.mark.parametrize(
+    ("outcome", "patience"), [(REFUSED, Patience(3, 99)), (UNKNOWN, Patience(99, 3))], ids=str
+)
+def test_what_must_be_done_is_parked_in_the_end(
+    place: Place, outcome: Outcome, patience: Patience
+) -> None:
+    """Where there is no way back, the last refusal or the last try parks the saga as it is."""
+    saga = at(*place, tries=0, refusals=0)
+    for _ in range(2):
+        saga = machine.advance(saga, outcome, patience)
+        assert saga.state is State.RUNNING
+    parked = machine.advance(saga, outcome, patience)
+    assert (parked.state, parked.step, parked.direction) == (PARKED, place[1], place[2])
+    assert parked.last_error == machine.describe(outcome)
+
+
+def test_tries_of_every_kind_count_together() -> None:
+    """Refusals are tries too, so that an undo that fails in turns is parked by its tries."""
+    saga = at(*NO_WAY_BACK[0], tries=0, refusals=0)
+    for outcome in (UNKNOWN, REFUSED, UNKNOWN):
+        saga = machine.advance(saga, outcome, Patience(refusals=2, tries=4))
+    assert (saga.tries, saga.refusals, saga.state) == (3, 1, State.RUNNING)
+    assert machine.advance(saga, UNKNOWN, Patience(refusals=2, tries=4)).state is PARKED
+
+
+@pytest.mark.parametrize("place", MOVES, ids=str)
+def test_to_wait_never_parks(place: Place) -> None:
+    """However long the other service has not decided, the saga waits, and tries nothing anew."""
+    saga = start = at(*place)
+    for _ in range(1000):
+        saga = machine.advance(saga, PENDING, Patience(1, 1))
+    assert saga == replace(start, waits=1004, last_error="pay_1 is not decided yet")
+
+
+@pytest.mark.parametrize("place", MAY_TURN, ids=str)
+def test_what_may_still_turn_is_never_parked(place: Place) -> None:
+    """Before the pivot is done, a saga whose tries come to nothing goes on trying."""
+    saga = at(*place)
+    for _ in range(10 * PATIENCE.tries):
+        saga = machine.advance(saga, UNKNOWN)
+    assert (saga.state, machine.action(saga)) == (State.RUNNING, MOVES[place][0])
+
+
+@pytest.mark.parametrize("place", MOVES, ids=str)
+def test_a_parked_saga_is_retried_with_new_patience(place: Place) -> None:
+    """What is retried stands where it stood, runs, and counts from nothing again."""
+    parked = at(*place, state=PARKED, tries=60, refusals=5)
+    going_on = machine.retried(parked)
+    assert going_on == replace(parked, state=State.RUNNING, tries=0, refusals=0, waits=0)
+    assert machine.action(going_on) == MOVES[place][0]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (DONE, ""),
+        (REFUSED, "WHATEVER: no"),
+        (Refused("WHATEVER"), "WHATEVER"),
+        (UNKNOWN, "timeout"),
+        (PENDING, "pay_1 is not decided yet"),
+        (GIVEN_UP, "too late"),
+    ],
+    ids=str,
+)
+def test_the_last_error_says_what_the_last_action_came_to(outcome: Outcome, words: str) -> None:
+    """Every outcome but Done is kept in words, until an action is done."""
+    assert machine.advance(at(*NO_WAY_BACK[0]), outcome).last_error == words
+
+
+def test_a_last_error_fits_its_column() -> None:
+    """A long refusal is cut to what can be stored."""
+    saga = machine.advance(at(*NO_WAY_BACK[0]), Refused("WHATEVER", "no" * 500))
+    assert len(saga.last_error) == machine.ERROR_LENGTH_MAX
+
+
+def test_a_saga_begins_at_its_first_action() -> None:
+    """A new saga runs under its lease, and has tried, written and been told nothing."""
+    saga = machine.begin(DEFINITIONS[CONFIRM], 5001, START, OURS)
+    assert saga == Saga(5001, CONFIRM, "charge", began_at=START, lease=OURS)
+    assert (saga.attempt, saga.revision, saga.tries, saga.last_error) == (1, 0, 0, "")
 
 
 def test_table_and_steps_name_the_same_actions() -> None:
@@ -104,7 +200,7 @@ def test_table_and_steps_name_the_same_actions() -> None:
     steps = [step for definition in DEFINITIONS.values() for step in definition.steps]
     named = set().union(*map(actions, steps))
     nobody: None = None
-    assert named == set(Steps(nobody, nobody).actions())
+    assert named == set(Steps(nobody, nobody, nobody, nobody).actions())
 
 
 def test_stored_step_names_are_kept() -> None:

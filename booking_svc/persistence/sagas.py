@@ -1,0 +1,185 @@
+"""The port `SagaStore` in SQL. Nothing here commits: the unit of work does."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, RowMapping, Select, and_, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from booking_svc.persistence.tables import bookings, saga_steps, sagas
+from booking_svc.saga.machine import Direction, Lease, Saga, State
+from booking_svc.saga.runner import StepRecord, Verdict
+
+# Ids in one statement.
+RENEW_MAX = 500
+
+
+class SqlSagas:
+    """Sagas and their timelines on one connection."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        """Work on this connection."""
+        self._connection = connection
+
+    async def add(self, saga: Saga) -> None:
+        """Store a new saga."""
+        await self._connection.execute(insert(sagas).values(_row(saga)))
+
+    async def save(self, saga: Saga) -> bool:
+        """Store where a saga stands; false if its attempt is over or it is stored already."""
+        fence = and_(sagas.c.attempt == saga.attempt, sagas.c.revision == saga.revision - 1)
+        running = sagas.c.state == State.RUNNING
+        return await self._changes(_one(saga), fence, running, to=_row(saga))
+
+    async def find(self, booking_id: int, definition: str) -> Saga | None:
+        """A saga of a booking, if it has one of this name."""
+        found = select(sagas).where(_of(booking_id, definition))
+        row = (await self._connection.execute(found)).mappings().one_or_none()
+        return None if row is None else _saga(row)
+
+    async def supersede(self, booking_id: int, definition: str) -> None:
+        """End a saga that runs, wherever it runs, without doing or undoing more of it."""
+        over = {"state": State.SUPERSEDED, "attempt": sagas.c.attempt + 1}
+        await self._changes(_of(booking_id, definition), _runs(), to=over)
+
+    async def due(self, now: datetime, limit: int) -> list[Saga]:
+        """Sagas that nobody runs and whose time has come, longest waiting first."""
+        found = select(sagas).where(_runs(), sagas.c.leased_until <= now)
+        ordered = found.order_by(sagas.c.leased_until).limit(limit)
+        return [_saga(row) for row in (await self._connection.execute(ordered)).mappings()]
+
+    async def take_over(self, saga: Saga, lease: Lease, now: datetime) -> Saga | None:
+        """Lease a saga that nobody runs, under a new attempt; none if somebody else was faster."""
+        free = and_(sagas.c.attempt == saga.attempt, sagas.c.leased_until <= now)
+        to = {**_lease(lease), "attempt": saga.attempt + 1}
+        if not await self._changes(_one(saga), _runs(), free, to=to):
+            return None
+        # Read after it is ours: its owner may have written until then.
+        return await self.find(saga.booking_id, saga.definition)
+
+    async def renew(self, booking_ids: Sequence[int], lease: Lease) -> None:
+        """Move the end of an owner's leases."""
+        for start in range(0, len(booking_ids), RENEW_MAX):
+            some = sagas.c.booking_id.in_(booking_ids[start : start + RENEW_MAX])
+            mine = sagas.c.owner == lease.owner
+            await self._changes(some, mine, _runs(), to=_lease(lease))
+
+    async def hand_back(self, saga: Saga, now: datetime) -> None:
+        """End the lease of a saga, unless its attempt is over."""
+        free = _lease(Lease("", now))
+        await self._changes(_one(saga), sagas.c.attempt == saga.attempt, _runs(), to=free)
+
+    async def release(self, owner: str, now: datetime) -> None:
+        """End all leases of an owner."""
+        await self._changes(sagas.c.owner == owner, _runs(), to=_lease(Lease("", now)))
+
+    async def resting(self, booking_reference: str) -> list[Saga]:
+        """The sagas of a booking that nobody runs and whose time has not come."""
+        of_booking = sagas.join(bookings, bookings.c.booking_id == sagas.c.booking_id)
+        found = (
+            select(sagas)
+            .select_from(of_booking)
+            .where(bookings.c.booking_reference == booking_reference, _runs(), sagas.c.owner == "")
+        )
+        return [_saga(row) for row in (await self._connection.execute(found)).mappings()]
+
+    async def reopen(self, saga: Saga) -> bool:
+        """Store a saga that was parked and goes on, under its new attempt; false if it was not."""
+        parked = and_(sagas.c.attempt == saga.attempt - 1, sagas.c.state == State.NEEDS_ATTENTION)
+        return await self._changes(_one(saga), parked, to=_row(saga))
+
+    async def before(
+        self, last: tuple[int, str] | None, state: State | None, booking_reference: str, limit: int
+    ) -> list[tuple[Saga, str]]:
+        """Sagas older than one, newest first, with the references of their bookings."""
+        of_booking = sagas.join(bookings, bookings.c.booking_id == sagas.c.booking_id)
+        found = select(sagas, bookings.c.booking_reference).select_from(of_booking)
+        if last is not None:
+            found = found.where(_older_than(*last))
+        if state is not None:
+            found = found.where(sagas.c.state == state)
+        if booking_reference:
+            found = found.where(bookings.c.booking_reference == booking_reference)
+        ordered = found.order_by(sagas.c.booking_id.desc(), sagas.c.definition.desc())
+        return await self._with_references(ordered.limit(limit))
+
+    async def add_step(self, step_id: int, saga: Saga, step: StepRecord) -> None:
+        """Store what an action came to."""
+        row = {
+            "step_id": step_id,
+            "booking_id": saga.booking_id,
+            "definition": saga.definition,
+            "step": step.step,
+            "action": step.action,
+            "attempt": step.attempt,
+            "outcome": step.verdict,
+            "detail": step.detail,
+            "began_at": step.began_at,
+            "took_ms": round(step.took_s * 1000),
+        }
+        await self._connection.execute(insert(saga_steps).values(row))
+
+    async def steps(self, booking_id: int, definition: str, limit: int) -> list[StepRecord]:
+        """The timeline of a saga, oldest first, its last `limit` entries."""
+        mine = and_(saga_steps.c.booking_id == booking_id, saga_steps.c.definition == definition)
+        found = select(saga_steps).where(mine).order_by(saga_steps.c.step_id.desc()).limit(limit)
+        rows = (await self._connection.execute(found)).mappings().all()
+        return [_step(row) for row in reversed(rows)]
+
+    async def _with_references(self, found: Select[Any]) -> list[tuple[Saga, str]]:
+        rows = [dict(row) for row in (await self._connection.execute(found)).mappings()]
+        references = [row.pop("booking_reference") for row in rows]
+        return [(_saga(row), name) for row, name in zip(rows, references, strict=True)]
+
+    async def _changes(self, *where: Any, to: dict[str, Any]) -> bool:
+        done: CursorResult[Any] = await self._connection.execute(
+            update(sagas).where(*where).values(to)
+        )
+        return done.rowcount >= 1
+
+
+def _one(saga: Saga) -> Any:
+    return _of(saga.booking_id, saga.definition)
+
+
+def _of(booking_id: int, definition: str) -> Any:
+    return and_(sagas.c.booking_id == booking_id, sagas.c.definition == definition)
+
+
+def _runs() -> Any:
+    return sagas.c.state == State.RUNNING
+
+
+def _older_than(booking_id: int, definition: str) -> Any:
+    same = and_(sagas.c.booking_id == booking_id, sagas.c.definition < definition)
+    return or_(sagas.c.booking_id < booking_id, same)
+
+
+def _lease(lease: Lease) -> dict[str, Any]:
+    return {"owner": lease.owner, "leased_until": lease.until}
+
+
+def _row(saga: Saga) -> dict[str, Any]:
+    row = dict(vars(saga))
+    lease: Lease = row.pop("lease")
+    return {**row, **_lease(lease)}
+
+
+def _saga(row: RowMapping | dict[str, Any]) -> Saga:
+    fields = dict(row)
+    lease = Lease(fields.pop("owner"), fields.pop("leased_until"))
+    state, direction = State(fields.pop("state")), Direction(fields.pop("direction"))
+    return Saga(**fields, lease=lease, state=state, direction=direction)
+
+
+def _step(row: RowMapping) -> StepRecord:
+    return StepRecord(
+        step=row["step"],
+        action=row["action"],
+        attempt=row["attempt"],
+        verdict=Verdict(row["outcome"]),
+        detail=row["detail"],
+        began_at=row["began_at"],
+        took_s=timedelta(milliseconds=row["took_ms"]).total_seconds(),
+    )

@@ -1,0 +1,273 @@
+"""The auditor on hand-made databases: each single thing that is wrong is found, by its code."""
+# ruff: noqa: S608 - statements of our own
+
+import json
+import sqlite3
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from sqlalchemy import MetaData, create_engine, insert, text
+from support.audited import CONFIRMED, JOURNAL, PARKED, REFERENCES, world
+from support.databases import Databases, url_of
+from support.spoiled import SPOILED, Spoiled, one_more, said
+
+from auditor import Code, Urls, audit, examine
+from auditor.__main__ import main
+from chassis.database import Database
+from payment_svc.providers.mock_ledger import MockLedger
+
+TABLES = {
+    "booking": "booking_svc.persistence.tables",
+    "payment": "payment_svc.persistence.tables",
+    "inventory": "inventory_svc.persistence.tables",
+    "provider": "payment_svc.providers.mock_ledger",
+}
+LATE_PAYMENT = (
+    "UPDATE payments SET transaction_id = 'txn_pay_C', next_ask_at = '2026-11-16 10:31:00'"
+    " WHERE payment_id = 'pay_C'"
+)
+
+
+def tables_of(name: str) -> MetaData:
+    metadata: MetaData = import_module(TABLES[name]).metadata
+    return metadata
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The world in files of SQLite: `booking.db` and so on."""
+    for name, tables in world().items():
+        engine = create_engine(f"sqlite:///{tmp_path / name}.db")
+        with engine.begin() as connection:
+            tables_of(name).create_all(connection)
+            for table, rows in tables.items():
+                if rows:
+                    connection.execute(insert(tables_of(name).tables[table]), rows)
+        engine.dispose()
+    return tmp_path
+
+
+def spoil(folder: Path, database: str, sql: str) -> None:
+    connection = sqlite3.connect(folder / f"{database}.db")
+    connection.executescript(sql)
+    connection.close()
+
+
+def urls_in(folder: Path) -> Urls:
+    return Urls(*(f"sqlite+aiosqlite:///{folder / name}.db" for name in TABLES))
+
+
+def options_for(folder: Path) -> list[str]:
+    return [
+        word for name in TABLES for word in (f"--{name}", f"sqlite+aiosqlite:///{folder / name}.db")
+    ]
+
+
+@pytest.fixture
+async def on_server(databases: Databases) -> dict[str, Database]:
+    """The world on either kind of server, in the schemas that the migrations make."""
+    made: dict[str, Database] = {}
+    for name in ("booking", "payment", "inventory"):
+        made[name] = await databases.fresh(f"{name}_svc")
+    made["provider"] = databases.open(await databases.empty())
+    await MockLedger(made["provider"]).create()
+    for name, tables in world().items():
+        async with made[name].writer.begin() as connection:
+            for table, rows in tables.items():
+                if rows:
+                    await connection.execute(insert(tables_of(name).tables[table]), rows)
+    return made
+
+
+async def test_where_all_is_well_nothing_is_found(on_server: dict[str, Database]) -> None:
+    """Bookings that ended in every way, in the services' own schemas, are as they must be."""
+    urls = Urls(*(url_of(on_server[name]) for name in TABLES))
+    report = await examine(urls, answers=JOURNAL, settled=True)
+    assert report.findings == []
+    assert (report.bookings, report.payments, report.seats, report.answers) == (5, 7, 6, 7)
+    assert report.parked == [REFERENCES[PARKED]]
+    assert report.asked_provider
+
+
+async def test_a_fault_is_found_on_every_server(on_server: dict[str, Database]) -> None:
+    """One thing wrong in each of the databases is found in each of them."""
+    changes = {
+        "booking": "UPDATE bookings SET failure_message = '4242424242424242'",
+        "payment": "UPDATE payments SET status = 'SUCCESS' WHERE payment_id = 'pay_G'",
+        "inventory": "UPDATE seats SET booked = 0 WHERE seat_id = 1",
+        "provider": "DELETE FROM provider_refunds",
+    }
+    for name, statement in changes.items():
+        await on_server[name].write(
+            lambda connection, statement=statement: connection.execute(text(statement))
+        )
+    urls = Urls(*(url_of(on_server[name]) for name in TABLES))
+    assert {one.code for one in await audit(urls, answers=JOURNAL, settled=True)} == {
+        Code.CARD_STORED,
+        Code.PAYMENT_STATUS_DIFFERS,
+        Code.RESERVATION_WITHOUT_SEAT,
+        Code.RETURN_NOT_AT_PROVIDER,
+        Code.PROVIDER_NOT_DUE,
+    }
+
+
+@pytest.mark.parametrize("spoiled", SPOILED.values(), ids=SPOILED)
+async def test_each_thing_that_is_wrong_is_found(folder: Path, spoiled: Spoiled) -> None:
+    """What is changed behind the services' backs is found, by its code, and nothing else."""
+    spoil(folder, spoiled.database, spoiled.sql)
+    found = await audit(urls_in(folder), answers=JOURNAL, settled=True)
+    assert {one.code for one in found} == spoiled.codes, [str(one) for one in found]
+
+
+def test_there_is_a_case_for_each_code() -> None:
+    """Nothing that the auditor can say was never seen to be said."""
+    seen = {code for spoiled in SPOILED.values() for code in spoiled.codes}
+    # One entry of a journal more, and no change of a database: see its unit tests.
+    assert set(Code) - seen == {Code.ANSWERED_TWICE}
+
+
+UNSETTLED = {
+    "a booking in the middle": said(
+        "booking",
+        "UPDATE sagas SET state = 'RUNNING' WHERE state = 'NEEDS_ATTENTION'",
+        "BOOKING_NOT_SETTLED",
+        "SAGA_NOT_SETTLED",
+    ),
+    "a payment that came too late": said("payment", LATE_PAYMENT, "PAYMENT_NOT_SETTLED"),
+}
+
+
+@pytest.mark.parametrize("spoiled", UNSETTLED.values(), ids=UNSETTLED)
+async def test_what_is_on_its_way_is_wrong_only_when_settled(
+    folder: Path, spoiled: Spoiled
+) -> None:
+    """What may still end well is a finding only when everything has had the time to end."""
+    spoil(folder, spoiled.database, spoiled.sql)
+    if spoiled.sql == LATE_PAYMENT:
+        taken = "UPDATE provider_charges SET state = 'SUCCEEDED' WHERE reference = 'pay_C'"
+        spoil(folder, "provider", taken)
+    assert await audit(urls_in(folder), answers=JOURNAL) == []
+    settled = await audit(urls_in(folder), answers=JOURNAL, settled=True)
+    assert {one.code for one in settled} == spoiled.codes
+
+
+async def test_what_an_operator_resolved_is_not_judged(folder: Path) -> None:
+    """A booking of which a step was done by hand is named, and its money and seats are let be."""
+    this = f"booking_id = {PARKED}"
+    cancelled = "status = 'CANCELLED', cancelled_at = confirmed_at"
+    event = f"subject = '{REFERENCES[PARKED]}'"
+    for sql in (
+        f"UPDATE bookings SET {cancelled} WHERE {this}",
+        f"UPDATE sagas SET state = 'SUCCEEDED' WHERE {this}",
+        f"UPDATE saga_steps SET outcome = 'RESOLVED' WHERE {this} AND step = 'refund'",
+        one_more("outbox", event, "event_id = 99, kind = 'CANCELLED'"),
+    ):
+        spoil(folder, "booking", sql)
+    report = await examine(urls_in(folder), answers=JOURNAL, settled=True)
+    assert report.findings == []
+    assert report.by_hand == [REFERENCES[PARKED]]
+
+
+def test_the_program_says_that_all_is_well(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a finding there is one line, the summary, and the exit code is 0."""
+    journal = folder / "journal"
+    torn = '{"key": "k-k", "user'
+    journal.write_text("".join(f"{json.dumps(one)}\n" for one in JOURNAL) + torn)
+    options = [*options_for(folder), "--journal", str(journal), "--settled"]
+    assert main(options) == 0
+    assert capsys.readouterr().out == (
+        "0 findings, 5 bookings, 7 payments, 6 seats, 7 answers, provider asked,"
+        f" parked for an operator: {REFERENCES[PARKED]}\n"
+    )
+
+
+def test_the_program_says_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each finding is a line that begins with its code, and the exit code is 1."""
+    spoil(folder, "inventory", "UPDATE seats SET booked = 0 WHERE seat_id IN (1, 2)")
+    assert main(options_for(folder)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == [
+        "RESERVATION_WITHOUT_SEAT reservation 1030 seat 1",
+        "RESERVATION_WITHOUT_SEAT reservation 1031 seat 2",
+    ]
+    assert lines[-1].startswith("2 findings, ")
+
+
+def test_the_program_changes_nothing(folder: Path) -> None:
+    """A file of SQLite that is looked at is the same afterwards, to the byte."""
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert main(options_for(folder)) == 0
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_program_reads_what_is_not_checkpointed(folder: Path) -> None:
+    """What a killed program has left in the write-ahead log of SQLite is seen."""
+    connection = sqlite3.connect(folder / "inventory.db")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("UPDATE seats SET booked = 0 WHERE seat_id = 1")
+    connection.commit()
+    left = {path: path.read_bytes() for path in folder.glob("inventory.db*")}
+    connection.close()
+    for path, content in left.items():
+        path.write_bytes(content)
+    assert main(options_for(folder)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "expected"),
+    [
+        ("booking", "sqlite+aiosqlite:////nowhere/booking.db", "No such file"),
+        ("booking", "sqlite+aiosqlite:///{folder}/payment.db", "is not a booking database"),
+        ("payment", "nonsense", "not one that SQLAlchemy understands"),
+        ("inventory", "mysql+aiomysql://me:secret@127.0.0.1:1/x", "cannot read the inventory"),
+        ("inventory", "oracle+nodriver://me:secret@h/x", "cannot read the inventory"),
+    ],
+)
+def test_the_program_says_that_it_cannot_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, url: str, expected: str
+) -> None:
+    """What cannot be read is named without its password, and the exit code is 2."""
+    assert main([*options_for(folder), f"--{name}", url.format(folder=folder)]) == 2
+    told = capsys.readouterr().err
+    assert expected in told
+    assert "secret" not in told
+
+
+def test_a_database_is_not_made_by_looking(folder: Path) -> None:
+    """A file that is not there is not made."""
+    url = f"sqlite+aiosqlite:///{folder / 'other.db'}"
+    assert main([*options_for(folder), "--booking", url]) == 2
+    assert not (folder / "other.db").exists()
+
+
+@pytest.mark.parametrize("line", ["no JSON", "[]", "{}", '{"bookingId": "x"}'])
+def test_a_bad_line_in_a_journal_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """A journal with a line that is no entry is not believed: the exit code is 2."""
+    journal = folder / "journal"
+    journal.write_text(f'{{"bookingId": {CONFIRMED}}}\n{line}\n')
+    assert main([*options_for(folder), "--journal", str(journal)]) == 2
+    assert f"{journal}:2 " in capsys.readouterr().err
+
+
+def test_a_journal_that_is_not_there_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A journal that cannot be opened is an error, not an empty one."""
+    assert main([*options_for(folder), "--journal", str(folder / "none")]) == 2
+    assert "none" in capsys.readouterr().err
+
+
+def test_urls_come_from_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The services' own variables say where the databases are, unless options do."""
+    for name in ("booking", "payment", "inventory"):
+        url = f"sqlite+aiosqlite:///{folder / name}.db"
+        monkeypatch.setenv(f"{name.upper()}_DATABASE_URL", url)
+    assert main([]) == 0
+    monkeypatch.delenv("BOOKING_DATABASE_URL")
+    with pytest.raises(SystemExit, match="2"):
+        main([])
