@@ -1,7 +1,7 @@
 """Calls to the services: channels, health, tokens, and errors in words."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -71,7 +71,7 @@ def call(
     Raises:
         Refused: it failed.
     """
-    metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),)
+    metadata = _metadata(token)
     if key:
         metadata += (("idempotency-key", key),)
     began = time.monotonic()
@@ -81,3 +81,30 @@ def call(
         raise Refused(status.from_rpc_error(error), time.monotonic() - began) from None
     replayed = ("idempotent-replayed", "true") in map(tuple, done.trailing_metadata() or ())
     return Answer(message, replayed, time.monotonic() - began)
+
+
+def stream(
+    method: "grpc.UnaryStreamMultiCallable[Request, Response]", request: Request, *, token: str
+) -> Iterator[Response]:
+    """What a stream of answers says, until it ends or is left.
+
+    Raises:
+        Refused: it failed.
+    """
+    began = time.monotonic()
+    running = method(request, metadata=_metadata(token))
+    try:
+        yield from running
+    except grpc.RpcError as error:
+        raise Refused(status.from_rpc_error(error), time.monotonic() - began) from None
+    finally:
+        running.cancel()
+
+
+def is_unreachable(refused: Refused) -> bool:
+    """Whether no service said so: nothing listens there, or the connection broke."""
+    return refused.info.code is grpc.StatusCode.UNAVAILABLE and not refused.info.reason
+
+
+def _metadata(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)

@@ -14,6 +14,8 @@ from holdfast.payment.v1 import payment_pb2 as payment_pb
 from cli import calls
 from cli.failure import Failure
 
+# Whom `holdfast up` gives a token.
+USER = "demo"
 GOOD_CARD = "4242424242424242"
 POOR_CARD = "4000000000009995"
 SEATS_MAX = 1000

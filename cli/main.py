@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from chassis.settings import SettingsError, load
 from chassis.tokens import USER_ID_LENGTH_MAX
-from cli import calls, demo_event, guide, signing, stack
-from cli.demo import STEPS, Demo
+from cli import calls, demo_event, guide, sagas, signing, stack, watch
+from cli.demo import STEPS, USER, Demo
 from cli.failure import Failure
 from cli.programs import BOOKING, INVENTORY, PROGRAMS, Addresses
+from cli.screen import err, out
 from cli.signing import Signing
 
 DAY_S = 86_400
-USER = "demo"
 SCOPES = {"admin", "bookings", "inventory", "payments"}
 
 commands = typer.Typer(
@@ -30,8 +29,6 @@ commands = typer.Typer(
     # Its tracebacks would show the values of variables, secrets too.
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 @commands.command()
@@ -100,6 +97,10 @@ def demo() -> None:
         booking = opened.enter_context(calls.open_channel(addresses.target(BOOKING)))
         token = keys.minter.mint(USER, "bookings", DAY_S)
         _walk(Demo(inventory, booking, token, event.event_id))
+
+
+commands.command("watch")(watch.watch)
+commands.add_typer(sagas.commands, name="sagas")
 
 
 def app() -> None:

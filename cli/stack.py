@@ -158,7 +158,10 @@ def kept_apart(addresses: Addresses, folder: Path) -> dict[str, str]:
         )
         for program in PROGRAMS
     }
-    return {**databases, **_targets(addresses)}
+    # Whatever else keeps something: the mock provider's own books, and the copy of answers.
+    provider = f"sqlite+aiosqlite:///{folder.absolute()}/var/provider.db"
+    kept = {"PAYMENT_MOCK_DATABASE_URL": provider, "BOOKING_REDIS_URL": ""}
+    return {**databases, **kept, **_targets(addresses)}
 
 
 def _end_like_ctrl_c() -> None:

@@ -1,0 +1,99 @@
+"""The booking service, as a command asks it: found, and called with a token made here."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from chassis.settings import load
+from cli import calls, signing
+from cli.failure import Failure
+from cli.programs import BOOKING, Addresses
+from cli.signing import Signing
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+# For the one call that it is made for. A stream may outlive it.
+TOKEN_LIFETIME_S = 60
+# The ids of bookings are below 2^53.
+BOOKING_ID = re.compile(r"[0-9]{1,16}")
+BOOKING_REFERENCE = re.compile(r"BK-[0-9]{4}-[0-9A-Z]{1,32}", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the booking service is asked, and in whose name."""
+
+    channel: grpc.Channel
+    target: str
+    keys: Signing
+    user: str
+    scope: str
+
+    def ask(
+        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
+    ) -> Response:
+        """Make a call.
+
+        Raises:
+            Refused: it failed.
+            Failure: nothing answers.
+        """
+        try:
+            return calls.call(method, request, token=self._token()).message
+        except calls.Refused as refused:
+            raise self.explained(refused) from None
+
+    def listen(
+        self, method: "grpc.UnaryStreamMultiCallable[Request, Response]", request: Request
+    ) -> Iterator[Response]:
+        """What a stream of answers says, until it ends or is left.
+
+        Raises:
+            Refused: it failed.
+        """
+        return calls.stream(method, request, token=self._token())
+
+    def explained(self, refused: calls.Refused) -> Exception:
+        """How to go on when nothing answers; else what was refused."""
+        if not calls.is_unreachable(refused):
+            return refused
+        return Failure(
+            f"{BOOKING.name} does not answer at {self.target}. 'holdfast up' starts everything on"
+            f" this machine; if it runs elsewhere, say so: {BOOKING.listen_variable}=HOST:PORT"
+        )
+
+    def _token(self) -> str:
+        return self.keys.minter.mint(self.user, self.scope, TOKEN_LIFETIME_S)
+
+
+@contextmanager
+def opened(user: str, scope: str) -> Iterator[Desk]:
+    """A desk at which a user asks, with a scope.
+
+    Raises:
+        Failure: there is nothing to sign tokens with.
+    """
+    target, keys = load(Addresses).target(BOOKING), signing.find()
+    with calls.open_channel(target) as channel:
+        yield Desk(channel, target, keys, user, scope)
+
+
+def parse_booking(text: str) -> int | str:
+    """A booking's id, or its reference, from what was typed.
+
+    Raises:
+        Failure: it is neither.
+    """
+    text = text.strip()
+    if BOOKING_REFERENCE.fullmatch(text):
+        return text.upper()
+    if BOOKING_ID.fullmatch(text) and int(text):
+        return int(text)
+    message = f"{text!r} is no booking: give its reference, such as BK-2026-…, or its number"
+    raise Failure(message)
