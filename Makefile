@@ -3,9 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MINUTES ?= 60
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test bench check gen lock format clean
+.PHONY: help setup run demo test soak bench check gen lock format clean
 
 help:  ## Show this help.
 	@echo "Holdfast: bookings that are paid for exactly once, whatever fails in between."
@@ -27,6 +29,9 @@ demo: setup  ## Make a whole booking and show each step, on the running stack or
 test: setup  ## Run every test, on SQLite and on a private MariaDB.
 	@scripts/test-servers
 	@$(BIN)/pytest
+
+soak: setup  ## Kill processes at every pair of points, for MINUTES at most (60), and audit after each.
+	@PYTHONPATH=tests $(BIN)/python -m support.crash_soak --minutes $(MINUTES) --seed $(SEED)
 
 bench: setup  ## Measure what a booking costs, as ratios within one run.
 	@$(BIN)/python -m bench

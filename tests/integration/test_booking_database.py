@@ -27,16 +27,29 @@ def _no_wait_before_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lose_commit(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[int]]:
-    """Lose the connection at the next COMMIT of the booking database, after it or before it.
+    """Lose the connection at the next COMMIT that stores a booking, after it or before it.
 
     Gives a list that has an entry once it was lost.
     """
-    dialect = stack.databases["booking_svc"].writer.sync_engine.dialect
+    engine = stack.databases["booking_svc"].writer.sync_engine
+    dialect = engine.dialect
     commit, roll_back = dialect.do_commit, dialect.do_rollback
     lost: list[int] = []
+    # What works in the background commits too.
+    storing: set[int] = set()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith(("INSERT INTO bookings ", "UPDATE bookings ")):
+            storing.add(id(connection.connection))
 
     def lose(landed: bool) -> list[int]:  # noqa: FBT001
+        storing.clear()
+
         def once(connection: Any) -> None:
+            if id(connection) not in storing:
+                commit(connection)
+                return
             monkeypatch.setattr(dialect, "do_commit", commit)
             (commit if landed else roll_back)(connection)
             lost.append(LOST)

@@ -51,7 +51,7 @@ async def test_the_hold_lives_as_long_as_the_payment(stack: Stack) -> None:
     ann = stack.buyer("ann")
     held = await ann.hold("A1", ttl_s=120)
     pending = await open_payment(ann, held)
-    await stack.passing(stack.clock_at(600), step_s=20)
+    await stack.passing(stack.clock_at(400), step_s=30)
     assert await stack.people.statuses(*held) == ["ACTIVE"]
     stack.provider.settle()
     await stack.passing(ann.sees(pending.booking.booking_id, "CONFIRMED"), step_s=1)
