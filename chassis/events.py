@@ -63,37 +63,39 @@ class EventFeed:
         self,
         listing: str,
         transactions: Transactions[HasOutbox],
-        bell: Bell,
         poll_s: float = POLL_S,
     ) -> None:
         """Read through `transactions`; cursors of another `listing` are refused.
 
-        Whoever stores events rings the bell after the commit. What other replicas store is
-        found after `poll_s` seconds at the latest.
+        What other replicas have numbered is found after `poll_s` seconds at the latest.
         """
         self._listing = listing
         self._transactions = transactions
-        self._bell = bell
+        # Rung for the readers. They have nothing to read yet when an event is merely stored.
+        self._numbered = Bell()
         self._poll_s = poll_s
 
     async def run_once(self) -> bool:
-        """Number one batch; true if there may be more. The work of a `Worker` with the bell."""
+        """Number one batch; true if there may be more.
+
+        The work of a `Worker` with a bell that is rung after a commit that stored events.
+        """
         numbered = await self._transactions.write(lambda one: one.outbox.number(BATCH))
         if numbered:
-            self._bell.ring()
+            self._numbered.ring()
         return numbered == BATCH
 
     async def stream(self, after_sequence: int) -> AsyncIterator[Event]:
         """The events after a number, and then those that come, for ever."""
         last = after_sequence
         while True:
-            heard = self._bell.rings
+            heard = self._numbered.rings
             events = await self._read(last)
             for event in events:
                 last = event.sequence
                 yield event
-            if not events:
-                await self._bell.wait(self._poll_s, heard)
+            if len(events) < BATCH:
+                await self._numbered.wait(self._poll_s, heard)
 
     def cursor(self, event: Event) -> str:
         """Where to go on after an event. Opaque to clients."""

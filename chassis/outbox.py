@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.columns import Int64, UtcDateTime, text
 from chassis.database import is_duplicate
 from chassis.events import Event
+from chassis.ids import RANDOM_BITS
 
 COUNTER = "outbox"
 
@@ -66,6 +67,7 @@ class OutboxTable:
 
         Its id is moved up where an earlier event of its subject, made by a process whose
         clock is ahead, has a higher one: events of one subject are numbered as they came.
+        By its own bits of chance: the id may be another's, and then the next try has others.
         """
         table = self._outbox
         row = {
@@ -76,8 +78,9 @@ class OutboxTable:
         }
         latest = func.max(table.c.event_id)
         event_id = literal(event.event_id, Int64)
+        chance = event.event_id % 2**RANDOM_BITS
         values = select(
-            case((latest >= event_id, latest + 1), else_=event_id),
+            case((latest >= event_id, latest + 1 + chance), else_=event_id),
             *(bindparam(None, value, table.c[name].type) for name, value in row.items()),
         ).where(table.c.sequence.is_(None), table.c.subject == event.subject)
         await self._connection.execute(insert(table).from_select(["event_id", *row], values))
@@ -93,12 +96,12 @@ class OutboxTable:
         # Before the lock, which nobody needs while nothing happens.
         if not await self._ids(waiting):
             return 0
-        await self._lock_counter()
+        last = await self._lock_counter()
         # From here on nobody else gives numbers until this transaction is committed, so whoever
         # sees a number sees all smaller ones.
         ids = await self._ids(waiting)
         if ids:
-            await self._give(ids)
+            await self._give(ids, last)
         return len(ids)
 
     async def after(self, sequence: int, limit: int) -> list[Event]:
@@ -111,31 +114,30 @@ class OutboxTable:
     async def _ids(self, waiting: Select[Any]) -> list[int]:
         return list((await self._connection.execute(waiting)).scalars())
 
-    async def _lock_counter(self) -> None:
-        """Take the counter's row; make it if this is the first time."""
+    async def _lock_counter(self) -> int:
+        """Take the counter's row, and make it if this is the first time; the last number."""
         counter = self._counter
-        mine = counter.c.name == COUNTER
-        lock = update(counter).where(mine).values(last_sequence=counter.c.last_sequence)
-        if (await self._connection.execute(lock)).rowcount:
-            return
+        lock = select(counter.c.last_sequence).where(counter.c.name == COUNTER).with_for_update()
+        last: int | None = (await self._connection.execute(lock)).scalar_one_or_none()
+        if last is not None:
+            return last
         try:
             first = insert(counter).values(name=COUNTER, last_sequence=0)
             await self._connection.execute(first)
         except IntegrityError as error:
             if not is_duplicate(error):
                 raise
-            await self._connection.execute(lock)
+            return int((await self._connection.execute(lock)).scalar_one())
+        return 0
 
-    async def _give(self, ids: list[int]) -> None:
+    async def _give(self, ids: list[int], last: int) -> None:
         outbox, counter = self._outbox, self._counter
-        mine = counter.c.name == COUNTER
-        read = select(counter.c.last_sequence).where(mine)
-        last = (await self._connection.execute(read)).scalar_one()
         numbers = {event_id: last + place for place, event_id in enumerate(ids, start=1)}
         await self._connection.execute(
             update(outbox)
             .where(outbox.c.event_id.in_(ids))
             .values(sequence=case(numbers, value=outbox.c.event_id))
         )
+        mine = counter.c.name == COUNTER
         moved = update(counter).where(mine).values(last_sequence=last + len(ids))
         await self._connection.execute(moved)

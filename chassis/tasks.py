@@ -8,10 +8,21 @@ from typing import Any, TypeVar
 import structlog
 
 from chassis import context
-from chassis.errors import DomainError
+from chassis.errors import DomainError, Overloaded
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
+
+# A caller that leaves frees its place among the calls, and what it has begun goes on: without a
+# bound of its own that would pile up. Beyond what the pool of a database keeps busy.
+LIMIT = 1000
+TOO_MUCH = "too much is being finished here; try again in a moment"
+
+
+def is_cancelled() -> bool:
+    """Whether this task is cancelled itself, and not only something that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Tasks:
@@ -21,12 +32,18 @@ class Tasks:
     runs here, and the handler waits for it.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, limit: int = LIMIT) -> None:
+        """Start with none; `finish` takes on no more than `limit` at once."""
+        self._limit = limit
         self._running: set[asyncio.Task[Any]] = set()
+        # Those of them that were begun by `finish`.
+        self._finishing: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Result], name: str) -> asyncio.Task[Result]:
-        """Start work that keeps the caller's request id and drops the caller's deadline."""
+        """Start work that keeps the caller's request id and drops the caller's deadline.
+
+        There is no bound here: whoever spawns counts what it spawns.
+        """
         surroundings = copy_context()
         surroundings.run(context.deadline.set, None)
         task = asyncio.get_running_loop().create_task(work, name=name, context=surroundings)
@@ -35,8 +52,18 @@ class Tasks:
         return task
 
     async def finish(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
-        """Do work that goes on to its end when the caller leaves, and wait for it."""
-        return await asyncio.shield(self.spawn(work, name))
+        """Do work that goes on to its end when the caller leaves, and wait for it.
+
+        Raises:
+            Overloaded: as much as may be goes on already. Nothing was begun.
+        """
+        if len(self._finishing) >= self._limit:
+            work.close()
+            raise Overloaded(TOO_MUCH)
+        task = self.spawn(work, name)
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        return await asyncio.shield(task)
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for all work to end, and for what it starts; what is left by then is cancelled."""

@@ -1,5 +1,6 @@
 """Background work: `run_once`, and a loop that knows nothing about it."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ import structlog
 
 from chassis.bell import Bell
 from chassis.errors import DependencyUnavailable, Overloaded
+from chassis.tasks import is_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,10 @@ class Worker:
     bell: Bell = field(default_factory=Bell)
 
     async def run(self) -> None:
-        """Work until cancelled. A failure is logged and the loop goes on."""
+        """Work until cancelled. A failure is logged and the loop goes on.
+
+        So it is when something that the work waits for is cancelled, and not the work.
+        """
         while True:
             more = False
             heard = self.bell.rings
@@ -36,7 +41,9 @@ class Worker:
             except (DependencyUnavailable, Overloaded) as error:
                 # It comes back, and the next round finds the same work.
                 log.warning("worker_waits", worker=self.name, cause=error.message)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                if is_cancelled():
+                    raise
                 log.exception("worker_failed", worker=self.name)
             if not more:
                 pause_s = self.interval_s * random.uniform(1 - JITTER, 1 + JITTER)

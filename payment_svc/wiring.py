@@ -41,16 +41,16 @@ async def wire(
 ) -> Hosted:
     """The payment adapter, ready to be served."""
     clock = clock or SystemClock()
-    ids, tasks, bell = Ids(clock), Tasks(), Bell()
+    ids, tasks, stored = Ids(clock), Tasks(), Bell()
     transactions: Transactions[Ledger] = DatabaseTransactions(database, SqlLedger)
     databases = [database]
     if provider is None:
         databases.append(Database(settings.mock_database_url))
         provider = await _mock(settings, clock, databases[-1])
     asking = Asking(provider, settings.provider_timeout_s, clock, Random())
-    records = Records(transactions, clock, ids, translate.encode, bell)
+    records = Records(transactions, clock, ids, translate.encode, stored)
     settling = Settling(records, asking)
-    events = EventFeed("payment events", transactions, bell)
+    events = EventFeed("payment events", transactions)
     servicer = PaymentServicer(
         process=ProcessPayment(settling, tasks),
         refund=RefundPayment(settling, tasks),
@@ -72,7 +72,7 @@ async def wire(
         close=close,
         tasks=tasks,
         workers=(
-            Worker("sequencer", events.run_once, POLL_S, bell),
+            Worker("sequencer", events.run_once, POLL_S, stored),
             Worker("reconciler", reconciler.run_once, settings.reconcile_interval_s),
         ),
     )

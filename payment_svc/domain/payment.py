@@ -84,6 +84,11 @@ class Payment:
         return self.amount_minor - self.refunded_minor
 
     @property
+    def is_refundable(self) -> bool:
+        """Whether it may be given back, or what is left of it."""
+        return self.status in REFUNDABLE and self.refundable_minor > 0
+
+    @property
     def must_go_back(self) -> bool:
         """Whether it was called off and holds money all the same."""
         called_off = self.status is PaymentStatus.CANCELLED
@@ -120,7 +125,7 @@ class Payment:
             PaymentNotRefundable: nothing was taken, or nothing is left.
             RefundExceedsPayment: less than that is left.
         """
-        if self.status not in REFUNDABLE or self.refundable_minor == 0:
+        if not self.is_refundable:
             raise PaymentNotRefundable(self.payment_id, self.status)
         if amount_minor > self.refundable_minor:
             left = money.to_text(self.refundable_minor, self.currency)
@@ -128,7 +133,7 @@ class Payment:
         return replace(self, refunded_minor=self.refunded_minor + amount_minor)
 
     def taking_back(self) -> "Payment":
-        """The same, called off, with all that it holds set aside to be given back."""
+        """The same, with all that it holds set aside to be given back."""
         return replace(self.closed(), refunded_minor=self.amount_minor)
 
     def given_back(self, amount_minor: int) -> "Payment":

@@ -5,10 +5,12 @@
     CANCELLED    must go back     closed     closed if voided      asked again
     any other    stays            stays      stays                 stays
 
+A success of a FAILED payment is more than that: see `is_unexpected`.
 NotDone alone settles nothing: a charge that is on its way may still come. Only when the
 provider was asked to void the charge does NotDone mean that it will not.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
 
@@ -22,6 +24,9 @@ JITTER = 0.2
 # After so long nobody repeats a call any more whose charge the provider has never seen.
 ABANDONED_AFTER_S = 15 * 60
 
+# When to ask next, after so many times without an answer.
+AgainAt = Callable[[int], datetime]
+
 
 def ask_again_at(asks: int, now: datetime, random: Random) -> datetime:
     """When to ask next, after so many times without an answer."""
@@ -34,8 +39,13 @@ def is_abandoned(payment: Payment, now: datetime) -> bool:
     return now - payment.created_at >= timedelta(seconds=ABANDONED_AFTER_S)
 
 
+def is_unexpected(payment: Payment, outcome: Outcome) -> bool:
+    """Whether a provider says that it took what it had declined: money that nobody expects."""
+    return payment.status is PaymentStatus.FAILED and isinstance(outcome, Succeeded)
+
+
 def settle_payment(
-    payment: Payment, outcome: Outcome, now: datetime, again_at: datetime, *, voided: bool
+    payment: Payment, outcome: Outcome, now: datetime, again_at: AgainAt, *, voided: bool
 ) -> Payment:
     """The payment as an answer leaves it; `voided`: the answer is that to a void."""
     match payment.status:
@@ -47,7 +57,7 @@ def settle_payment(
 
 
 def _settle_pending(
-    payment: Payment, outcome: Outcome, now: datetime, again_at: datetime, *, voided: bool
+    payment: Payment, outcome: Outcome, now: datetime, again_at: AgainAt, *, voided: bool
 ) -> Payment:
     match outcome:
         case Succeeded(transaction_id):
@@ -56,11 +66,11 @@ def _settle_pending(
             return payment.declined(code, now)
         case NotDone() if voided:
             return payment.cancelled().closed()
-    return payment.still_open(now, again_at)
+    return payment.still_open(now, again_at(payment.asks))
 
 
 def _settle_cancelled(
-    payment: Payment, outcome: Outcome, now: datetime, again_at: datetime, *, voided: bool
+    payment: Payment, outcome: Outcome, now: datetime, again_at: AgainAt, *, voided: bool
 ) -> Payment:
     match outcome:
         case Succeeded(transaction_id):
@@ -70,11 +80,13 @@ def _settle_cancelled(
         case NotDone() if voided:
             return payment.closed()
     # What was closed by an earlier answer is not opened by a later one that says nothing.
-    return payment.still_open(now, again_at) if payment.next_ask_at is not None else payment
+    if payment.next_ask_at is None:
+        return payment
+    return payment.still_open(now, again_at(payment.asks))
 
 
 def settle_refund(
-    payment: Payment, refund: Refund, outcome: Outcome, now: datetime, again_at: datetime
+    payment: Payment, refund: Refund, outcome: Outcome, now: datetime, again_at: AgainAt
 ) -> tuple[Payment, Refund]:
     """A payment and one of its refunds, as an answer leaves them."""
     if refund.status is not RefundStatus.PENDING:
@@ -83,6 +95,7 @@ def settle_refund(
         case Succeeded():
             return payment.given_back(refund.amount_minor), refund.finished(now)
         case Declined():
-            kept = payment.keeping(refund.amount_minor, now, again_at)
+            # What is tried anew is a new refund, so how often it was is counted on the payment.
+            kept = payment.keeping(refund.amount_minor, now, again_at(payment.asks))
             return kept, refund.failed(now)
-    return payment, refund.still_open(now, again_at)
+    return payment, refund.still_open(now, again_at(refund.asks))

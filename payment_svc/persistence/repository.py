@@ -1,5 +1,6 @@
 """The port `Ledger` in SQL. Nothing here commits: the unit of work does."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -106,7 +107,7 @@ class SqlLedger:
 
     async def due_payments(self, now: datetime, limit: int) -> list[Payment]:
         """Payments whose provider is to be asked by now, and nobody does; the longest due first."""
-        found = await self._connection.execute(_due(payments, now, limit))
+        found = await self._connection.execute(_due(payments, PaymentStatus, now, limit))
         return [_payment(row) for row in found.mappings()]
 
     async def lease_payment(self, payment_id: str, now: datetime, until: datetime) -> bool:
@@ -147,7 +148,7 @@ class SqlLedger:
 
     async def due_refunds(self, now: datetime, limit: int) -> list[Refund]:
         """Refunds whose provider is to be asked by now, and nobody does; the longest due first."""
-        found = await self._connection.execute(_due(refunds, now, limit))
+        found = await self._connection.execute(_due(refunds, RefundStatus, now, limit))
         return [_refund(row) for row in found.mappings()]
 
     async def lease_refund(self, refund_id: str, now: datetime, until: datetime) -> bool:
@@ -185,8 +186,13 @@ class SqlLedger:
         return None if row is None else _payment(row)
 
 
-def _due(table: Table, now: datetime, limit: int) -> Select[Any]:
-    due = select(table).where(table.c.next_ask_at <= now, table.c.leased_until <= now)
+def _due(table: Table, known: Iterable[str], now: datetime, limit: int) -> Select[Any]:
+    due = select(table).where(
+        table.c.next_ask_at <= now,
+        table.c.leased_until <= now,
+        # One row of a newer version, during a deployment, must not stop all the others.
+        table.c.status.in_(list(known)),
+    )
     return due.order_by(table.c.next_ask_at).limit(limit)
 
 

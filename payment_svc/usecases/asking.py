@@ -12,6 +12,7 @@ import structlog
 
 from chassis.clock import Clock
 from chassis.errors import DependencyUnavailable, Overloaded
+from chassis.tasks import is_cancelled
 from payment_svc.domain.outcome import Outcome, Unknown
 from payment_svc.domain.settling import ask_again_at
 from payment_svc.ports import Provider
@@ -49,7 +50,9 @@ class Asking:
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await question
-        except Exception as error:  # noqa: BLE001 - whatever it raises is no answer
+        except (Exception, asyncio.CancelledError) as error:  # whatever it raises is no answer
+            if is_cancelled():
+                raise
             # Not its text, nor that of its causes: a provider's errors may quote the card.
             cause, stack = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
             log.warning("provider_gave_no_answer", reference=reference, cause=cause, stack=stack)

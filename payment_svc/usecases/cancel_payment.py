@@ -4,19 +4,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chassis.tasks import Tasks
-from payment_svc.domain.payment import REFUNDABLE, Payment, PaymentStatus, Refund
+from payment_svc.domain.payment import Payment, PaymentStatus, Refund
 from payment_svc.ports import Ledger
 from payment_svc.usecases.parallel import for_each
 from payment_svc.usecases.settling import Settling
 
 
 @dataclass(frozen=True)
-class _Undoing:
-    """What is left to do about a payment that is called off."""
+class _Void:
+    """A charge to call off."""
 
     payment: Payment
-    # Money to give back; none: its charge is to be voided.
-    refund: Refund | None = None
+
+
+@dataclass(frozen=True)
+class _GiveBack:
+    """Money to give back."""
+
+    payment: Payment
+    refund: Refund
+
+
+_Undoing = _Void | _GiveBack
 
 
 class CancelPayment:
@@ -51,22 +60,28 @@ class CancelPayment:
         return begun
 
     async def _call_off(self, ledger: Ledger, payment: Payment, reason: str) -> list[_Undoing]:
-        left = payment.refundable_minor
-        if payment.must_go_back:
-            off = payment.taking_back()
-        elif payment.status in REFUNDABLE and left > 0:
-            off = payment.setting_aside(left)
-        elif payment.status is PaymentStatus.PENDING:
-            off = payment.cancelled()
-        else:
-            off = payment
+        off = payment
+        undoing: list[_Undoing] = [
+            _GiveBack(payment, one) for one in await self._taken_over(ledger, payment)
+        ]
+        if payment.must_go_back or payment.is_refundable:
+            off, refund = await self._settling.take_back(ledger, payment, reason)
+            undoing.append(_GiveBack(off, refund))
+        elif self._is_to_be_voided(payment):
+            cancelled = payment.cancelled() if _is_pending(payment) else payment
+            off = replace(cancelled, leased_until=self._asking.lease_end())
+            undoing.append(_Void(off))
         await self._records.save(ledger, payment, off)
-        undoing = [_Undoing(off)] if _is_open(off) else []
-        undoing += [_Undoing(off, one) for one in await self._taken_over(ledger, off)]
-        if off.refunded_minor > payment.refunded_minor:
-            refund = await self._settling.add_refund(ledger, off, left, reason)
-            undoing.append(_Undoing(off, refund))
         return undoing
+
+    def _is_to_be_voided(self, payment: Payment) -> bool:
+        """Whether its charge may still come, and nobody else is calling it off."""
+        if _is_pending(payment):
+            # Whoever is charging it has a lease, and must not be waited for.
+            return True
+        off = payment.status is PaymentStatus.CANCELLED and not payment.transaction_id
+        is_open = off and payment.next_ask_at is not None
+        return is_open and payment.leased_until <= self._records.clock.now()
 
     async def _taken_over(self, ledger: Ledger, payment: Payment) -> list[Refund]:
         """The refunds that were left open, leased to this process."""
@@ -80,15 +95,14 @@ class CancelPayment:
 
     async def _undo(self, undoing: _Undoing) -> None:
         payment = undoing.payment
-        if undoing.refund is not None:
-            await self._settling.give_back(payment, undoing.refund)
-        else:
-            void = self._asking.provider.void(payment.payment_id)
-            outcome = await self._asking.ask(void, payment.payment_id)
-            await self._settling.charged(payment, outcome, voided=True)
+        match undoing:
+            case _GiveBack(refund=refund):
+                await self._settling.give_back(payment, refund)
+            case _Void():
+                void = self._asking.provider.void(payment.payment_id)
+                outcome = await self._asking.ask(void, payment.payment_id)
+                await self._settling.charged(payment, outcome, voided=True)
 
 
-def _is_open(payment: Payment) -> bool:
-    """Whether its charge may still come."""
-    off = payment.status is PaymentStatus.CANCELLED and not payment.transaction_id
-    return off and payment.next_ask_at is not None
+def _is_pending(payment: Payment) -> bool:
+    return payment.status is PaymentStatus.PENDING

@@ -1,6 +1,7 @@
 """Storing payments, and telling others what changes."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TypeVar
 
 from chassis.bell import Bell
@@ -15,6 +16,9 @@ CHANGED = "PAYMENT_CHANGED"
 
 Result = TypeVar("Result")
 
+# Whether the unit of work that this task is writing has told an event.
+_told: ContextVar[bool] = ContextVar("told", default=False)
+
 
 class Records:
     """The one way to store payments: with an event for each change, in the same transaction."""
@@ -25,12 +29,12 @@ class Records:
         clock: Clock,
         ids: Ids,
         encode: Encode,
-        bell: Bell,
+        stored: Bell,
     ) -> None:
-        """Work on these; `bell` is rung after each commit."""
+        """Work on these; `stored` is rung after each commit that stored an event."""
         self._transactions = transactions
         self._encode = encode
-        self._bell = bell
+        self._stored = stored
         self.clock = clock
         self.ids = ids
 
@@ -40,8 +44,10 @@ class Records:
 
     async def write(self, unit: Callable[[Ledger], Awaitable[Result]]) -> Result:
         """Run a unit as one transaction."""
+        _told.set(False)
         result = await self._transactions.write(unit)
-        self._bell.ring()
+        if _told.get():
+            self._stored.ring()
         return result
 
     async def add(self, ledger: Ledger, payment: Payment) -> None:
@@ -67,3 +73,4 @@ class Records:
             occurred_at=self.clock.now(),
         )
         await ledger.outbox.add(event)
+        _told.set(True)

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+import structlog
+
 from payment_svc.domain.outcome import Outcome
 from payment_svc.domain.payment import Payment, Refund
-from payment_svc.domain.settling import settle_payment, settle_refund
+from payment_svc.domain.settling import is_unexpected, settle_payment, settle_refund
 from payment_svc.ports import Ledger, Return
 from payment_svc.usecases.asking import Asking
 from payment_svc.usecases.records import Records
+
+log = structlog.get_logger(__name__)
 
 CALLED_OFF = "CALLED_OFF"
 
@@ -26,19 +30,26 @@ class Settling:
             present = await ledger.lock_payment(payment.payment_id)
             if present is None:
                 raise _gone(payment.payment_id)
-            now, again_at = self.records.clock.now(), self.asking.again_at(present.asks)
-            settled = settle_payment(present, outcome, now, again_at, voided=voided)
-            refund = None
+            now, again_at = self.records.clock.now(), self.asking.again_at
+            settled, refund = settle_payment(present, outcome, now, again_at, voided=voided), None
             if settled.must_go_back:
-                settled = settled.taking_back()
-                refund = await self.add_refund(ledger, settled, settled.amount_minor, CALLED_OFF)
+                settled, refund = await self.take_back(ledger, settled, CALLED_OFF)
             await self.records.save(ledger, present, settled)
             return settled, refund
 
         stored, refund = await self.asking.until_stored(lambda: self.records.write(unit))
+        if is_unexpected(stored, outcome):
+            log.error("declined_payment_was_taken", payment_id=stored.payment_id)
         if refund is not None:
             await self.give_back(stored, refund)
         return stored
+
+    async def take_back(
+        self, ledger: Ledger, payment: Payment, reason: str
+    ) -> tuple[Payment, Refund]:
+        """Set aside all that a payment holds, and store the refund of it."""
+        refund = await self.add_refund(ledger, payment, payment.refundable_minor, reason)
+        return payment.taking_back(), refund
 
     async def add_refund(
         self, ledger: Ledger, payment: Payment, amount_minor: int, reason: str, refund_id: str = ""
@@ -70,12 +81,13 @@ class Settling:
             stored = await ledger.refund(refund.refund_id)
             if present is None or stored is None:
                 raise _gone(refund.refund_id)
-            now = self.records.clock.now()
-            again_at = self.asking.again_at(stored.asks)
+            now, again_at = self.records.clock.now(), self.asking.again_at
             after, settled = settle_refund(present, stored, outcome, now, again_at)
             await self.records.save(ledger, present, after)
             if settled != stored:
                 await ledger.save_refund(settled)
+                if after.must_go_back:
+                    log.warning("late_refund_refused", payment_id=after.payment_id, asks=after.asks)
             return settled
 
         return await self.asking.until_stored(lambda: self.records.write(unit))

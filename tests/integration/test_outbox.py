@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import MetaData
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.clock import START
 from support.databases import Databases, on_mariadb, url_of
 
-from chassis.bell import Bell
-from chassis.database import Database, DatabaseTransactions
+from chassis.database import Database, DatabaseTransactions, is_duplicate
 from chassis.errors import InvalidField
 from chassis.events import BATCH, Event, EventFeed
 from chassis.outbox import OutboxTable, outbox_counter_table, outbox_table
@@ -37,9 +37,8 @@ class Log:
 
     def __init__(self, database: Database, poll_s: float = POLL_S) -> None:
         self.database = database
-        self.bell = Bell()
         self.transactions = DatabaseTransactions(database, Repository)
-        self.feed = EventFeed("things", self.transactions, self.bell, poll_s)
+        self.feed = EventFeed("things", self.transactions, poll_s)
 
     async def add(self, *events: Event) -> None:
         async def unit(repository: Repository) -> None:
@@ -111,7 +110,19 @@ async def test_one_subject_keeps_its_order(log: Log) -> None:
     await log.add(event(60, "s"), event(70, "other"))
     await log.feed.run_once()
     subjects = [one.subject for one in await log.take(4)]
-    assert (await log.numbered(), subjects) == ([70, 100, 101, 102], ["other", "s", "s", "s"])
+    assert (await log.numbered(), subjects) == ([70, 100, 151, 212], ["other", "s", "s", "s"])
+
+
+async def test_an_id_that_is_moved_up_onto_another(log: Log) -> None:
+    """An id that meets another's when it is moved up is free at the next try, with a new chance."""
+    await log.add(event(1000, "s"), event(1011, "other"))
+    with pytest.raises(IntegrityError) as caught:
+        async with log.database.writer.connect() as connection:
+            await Repository(connection).outbox.add(event(10, "s"))
+    assert is_duplicate(caught.value)
+    await log.add(event(11, "s"))
+    await log.feed.run_once()
+    assert await log.numbered() == [1000, 1011, 1012]
 
 
 @on_mariadb
@@ -176,6 +187,26 @@ async def test_a_bell_wakes_a_reader(log: Log) -> None:
     assert [one.event_id for one in await reading] == [1]
 
 
+async def test_a_reader_looks_once_for_each_news(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader looks when it begins and when something was numbered, and at no other time."""
+    patient, looks = Log(log.database, poll_s=3600), []
+    after = OutboxTable.after
+
+    async def noted(self: OutboxTable, sequence: int, limit: int) -> list[Event]:
+        looks.append(sequence)
+        return await after(self, sequence, limit)
+
+    monkeypatch.setattr(OutboxTable, "after", noted)
+    async with asyncio.timeout(WAIT_S), aclosing(patient.feed.stream(0)) as stream:
+        for number in (1, 2, 3):
+            coming = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(0.05)
+            await patient.add(event(number))
+            await patient.feed.run_once()
+            assert (await coming).event_id == number
+    assert looks == [0, 0, 1, 2]
+
+
 async def test_a_reader_polls_for_what_other_replicas_stored(log: Log) -> None:
     """What another replica stored and numbered comes without any bell."""
     reading = asyncio.create_task(log.take(2))
@@ -194,7 +225,7 @@ async def test_a_cursor_is_a_place_in_one_stream(log: Log) -> None:
     place = log.feed.position(log.feed.cursor(first))
     assert await log.take(1, after=place) == [second]
     assert log.feed.position("") == 0
-    foreign = EventFeed("others", log.transactions, Bell()).cursor(first)
+    foreign = EventFeed("others", log.transactions).cursor(first)
     for cursor in (foreign, "made up", "x" + log.feed.cursor(first)):
         with pytest.raises(InvalidField) as caught:
             log.feed.position(cursor)

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 from holdfast.payment.v1 import payment_pb2 as pb
+from structlog.testing import capture_logs
 from support.client import refused, replayed
 from support.clock import ManualClock
 from support.databases import Databases
 from support.payments import Payments, Question, give_back, process, serving_payments, status
 
-from payment_svc.domain.outcome import DeclineCode, Declined, Outcome, Pending, Unknown
+from payment_svc.domain.outcome import DeclineCode, Declined, NotDone, Outcome, Pending, Unknown
 from payment_svc.ports import Return
 
 NO = Declined(DeclineCode.CARD_DECLINED)
@@ -157,6 +158,40 @@ async def test_a_void_without_an_answer(payments: Payments, clock: ManualClock) 
     assert len(refunds(payments)) == 1
 
 
+async def test_one_void_at_a_time(payments: Payments, clock: ManualClock) -> None:
+    """While a void is on its way repeats do not void again; once its lease is over, one does."""
+    payments.provider.answers.append(LOST)
+    paid = await payments.pay()
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_reference: Question) -> Outcome:
+        asked.set()
+        await may_answer.wait()
+        return NotDone()
+
+    payments.provider.void_answers.append(slowly)
+    first = asyncio.create_task(payments.cancel())
+    await asked.wait()
+    repeats = await asyncio.gather(*(payments.cancel() for _ in range(10)))
+    assert [states(found) for found in repeats] == [[("CANCELLED", "0.00")]] * 10
+    assert payments.provider.voids == [paid.payment_id]
+    clock.move(60)
+    await asyncio.gather(*(payments.cancel() for _ in range(10)))
+    assert payments.provider.voids == [paid.payment_id] * 2
+    may_answer.set()
+    assert states(await first) == [("CANCELLED", "0.00")]
+
+
+async def test_a_void_without_an_answer_is_repeated(payments: Payments) -> None:
+    """A void that got no answer leaves nobody waiting: the next call asks for it again."""
+    payments.provider.answers.append(LOST)
+    paid = await payments.pay()
+    payments.provider.void_answers.extend([LOST, ConnectionError("lost")])
+    for _ in range(3):
+        assert states(await payments.cancel()) == [("CANCELLED", "0.00")]
+    assert payments.provider.voids == [paid.payment_id] * 3
+
+
 async def test_a_refund_that_is_refused_is_made_anew(payments: Payments) -> None:
     """Each call asks anew for a refund that was refused, and the answer shows that it was."""
     await payments.pay()
@@ -192,6 +227,31 @@ async def test_nobody_else_need_ask_for_a_late_payment(
         await payments.reconcile()
         assert status(await payments.now(paid)) == expected
     assert len(set(refunds(payments))) == 3
+
+
+async def test_a_late_payment_that_is_refused_again_and_again(
+    payments: Payments, clock: ManualClock
+) -> None:
+    """Refunds of a late payment that are all refused are tried less and less, with warnings."""
+    taken_unheard(payments)
+    paid = await payments.pay()
+    payments.provider.answers.extend([NO] * 8)
+    waits = []
+    with capture_logs() as lines:
+        await payments.cancel()
+        for _ in range(6):
+            stored = await payments.stored(paid.payment_id)
+            assert stored is not None
+            assert stored.next_ask_at is not None
+            waits.append((stored.next_ask_at - clock.now()).total_seconds())
+            clock.move(waits[-1])
+            await payments.reconcile()
+    assert len(refunds(payments)) == 7
+    # The charge itself was the first question without an answer.
+    assert all(0.8 * 2**one <= wait_s <= 1.2 * 2**one for one, wait_s in enumerate(waits, 1))
+    warned = [one for one in lines if one["event"] == "late_refund_refused"]
+    assert {one["payment_id"] for one in warned} == {paid.payment_id}
+    assert [one["log_level"] for one in warned] == ["warning"] * 7
 
 
 async def test_a_caller_of_cancel_that_leaves(payments: Payments) -> None:

@@ -1,6 +1,8 @@
 """StreamPaymentEvents: an event for each change, in order, without a gap, from any cursor on."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from holdfast.payment.v1 import payment_pb2 as pb
@@ -14,6 +16,9 @@ from support.payments import (
     status,
 )
 
+from chassis.events import Event, EventFeed
+from chassis.outbox import OutboxTable
+from payment_svc import wiring
 from payment_svc.domain.outcome import DeclineCode, Declined, Unknown
 
 
@@ -100,3 +105,39 @@ async def test_another_replica_tells_it_too(databases: Databases, clock: ManualC
         for booking in "AB":
             await one.pay(booking=booking)
             assert await told(stream, 1) == [(booking, "SUCCESS")]
+
+
+async def test_many_streams_look_only_when_there_is_news(
+    databases: Databases, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty streams look for five payments once each, and once when they begin."""
+    monkeypatch.setattr(wiring, "EventFeed", partial(EventFeed, poll_s=3600))
+    after, looks = OutboxTable.after, []
+
+    async def noted(self: OutboxTable, sequence: int, limit: int) -> list[Event]:
+        looks.append(sequence)
+        return await after(self, sequence, limit)
+
+    monkeypatch.setattr(OutboxTable, "after", noted)
+    async with serving_payments(await databases.fresh("payment_svc"), clock) as payments:
+        streams = [payments.events() for _ in range(20)]
+        for booking in "ABCDE":
+            await payments.pay(booking=booking)
+            await asyncio.gather(*(next_event(one) for one in streams))
+    assert 100 <= len(looks) <= 120
+
+
+async def test_only_news_wakes_the_sequencer(payments: Payments) -> None:
+    """The sequencer is woken by a commit that stored an event, and by no other."""
+    bell = payments.worker("sequencer").bell
+    payments.provider.answers.append(Unknown("lost"))
+    rings = []
+    for booking, key in (("A", "k"), ("A", "k"), ("A", "k"), ("B", "")):
+        await payments.pay(booking=booking, key=key)
+        rings.append(bell.rings)
+    payments.provider.answers.append(Unknown("lost"))
+    payments.provider.void_answers.append(Unknown("lost"))
+    await payments.pay(booking="C")
+    # It is called off, which is news; that the void got no answer is none.
+    await payments.cancel("C")
+    assert [*rings, bell.rings] == [0, 1, 1, 2, 3]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from support.payments import (
     status,
 )
 
+from chassis.tasks import Tasks
+from payment_svc import wiring
 from payment_svc.domain.outcome import DeclineCode, Declined
 from payment_svc.domain.payment import Payment
 from payment_svc.ports import Charge
@@ -228,3 +231,24 @@ async def test_other_scopes_are_refused(payments: Payments) -> None:
             await (call.read() if method.server_streaming else call)
     assert payments.provider.journal == []
     assert status(await admin.ProcessPayment(process())) == "SUCCESS"
+
+
+async def test_callers_that_leave_cannot_pile_up_charges(
+    databases: Databases, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes on without its caller counts: beyond the bound nothing is stored or asked."""
+    monkeypatch.setattr(wiring, "Tasks", partial(Tasks, 2))
+    async with serving_payments(await databases.fresh("payment_svc"), clock) as payments:
+        payments.provider.hold()
+        for booking in "AB":
+            leaving = payments.caller.ProcessPayment(process(booking=booking))
+            await payments.provider.question()
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+        with refused("OVERLOADED"):
+            await payments.pay(booking="C")
+        payments.provider.release()
+        await payments.work_done()
+        assert status(await payments.pay(booking="D")) == "SUCCESS"
+        listed = await payments.caller.ListPayments(pb.ListPaymentsRequest())
+    assert {one.booking_reference for one in listed.payments} == {"A", "B", "D"}

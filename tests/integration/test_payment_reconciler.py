@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from holdfast.payment.v1 import payment_pb2 as pb
 from sqlalchemy import update
+from structlog.testing import capture_logs
 from support.clock import ManualClock
 from support.databases import Databases, on_mariadb, url_of
-from support.payments import Payments, ScriptedProvider, serving_payments, status
+from support.payments import WAIT_S, Payments, ScriptedProvider, serving_payments, status
 
 from payment_svc.domain.outcome import DeclineCode, Declined, NotDone, Outcome, Pending, Unknown
 from payment_svc.persistence import tables
@@ -180,6 +181,29 @@ async def test_replicas_share_the_work(databases: Databases, clock: ManualClock)
     assert len(provider.journal) == len({asked.reference for asked in provider.journal}) == 5
 
 
+async def test_rows_of_a_newer_version(payments: Payments, clock: ManualClock) -> None:
+    """A row in a state that this version does not know is left alone, and stops no other."""
+    strange, waiting = await left_open(payments), await left_open(payments)
+    paid = await payments.pay()
+    payments.provider.answers.append(LOST)
+    refund = await payments.refund(paid, "10.00")
+    for statement in (
+        update(tables.payments)
+        .where(tables.payments.c.payment_id == strange.payment_id)
+        .values(status="REQUIRES_ACTION"),
+        update(tables.refunds).values(status="REQUIRES_ACTION"),
+    ):
+        await payments.database.write(lambda one, statement=statement: one.execute(statement))
+    payments.provider.takes(waiting.payment_id)
+    asked = len(payments.provider.journal)
+    clock.move(60)
+    await payments.reconcile()
+    assert payments.provider.lookups == [waiting.payment_id]
+    assert payments.provider.journal[asked:] == []
+    assert status(refund) == "PENDING"
+    assert status(await payments.now(waiting)) == "SUCCESS"
+
+
 async def test_rows_of_an_older_version(payments: Payments, clock: ManualClock) -> None:
     """A row that an older version has stored or settled is brought in order, whatever it says."""
     paid, waiting = await payments.pay(), await left_open(payments)
@@ -198,3 +222,38 @@ async def test_rows_of_an_older_version(payments: Payments, clock: ManualClock) 
     assert status(await payments.now(waiting)) == "SUCCESS"
     assert payments.provider.journal[asked:] == []
     assert payments.provider.lookups == [waiting.payment_id]
+
+
+async def cancelled_within(_question: object) -> Outcome:
+    raise asyncio.CancelledError
+
+
+async def test_a_provider_that_is_cancelled_within(payments: Payments, clock: ManualClock) -> None:
+    """A task of the provider's own that is cancelled is no answer, and ends nothing of ours."""
+    payments.provider.answers.append(cancelled_within)
+    async with asyncio.timeout(WAIT_S):
+        paid = await payments.pay()
+    assert status(paid) == "PENDING"
+    payments.provider.takes(paid.payment_id)
+    payments.provider.lookup_answers.append(cancelled_within)
+    for expected in ("PENDING", "SUCCESS"):
+        clock.move(10)
+        await payments.reconcile()
+        assert status(await payments.now(paid)) == expected
+
+
+async def test_taken_after_it_was_declined(payments: Payments, clock: ManualClock) -> None:
+    """A success of a payment that was declined changes nothing and is an error in the log."""
+    payments.provider.hold()
+    paying = asyncio.create_task(payments.pay())
+    asked = await payments.provider.question()
+    payments.provider.lookup_answers.append(NO)
+    clock.move(60)
+    await payments.reconcile()
+    with capture_logs() as lines:
+        payments.provider.release()
+        assert status(await paying) == "FAILED"
+    errors = [one for one in lines if one["log_level"] == "error"]
+    assert [(one["event"], one["payment_id"]) for one in errors] == [
+        ("declined_payment_was_taken", asked.reference)
+    ]

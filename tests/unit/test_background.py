@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from chassis import context
 from chassis.bell import Bell
+from chassis.errors import Overloaded
 from chassis.tasks import Tasks
 from chassis.worker import Worker
 
@@ -68,6 +69,29 @@ async def test_a_drain_waits_then_cuts_short() -> None:
     await tasks.drain(0)
 
 
+async def test_no_more_than_some_is_finished_at_once() -> None:
+    """Work beyond the limit is refused before it begins, until some ends; spawned work is not."""
+    tasks, may_end, begun = Tasks(limit=2), asyncio.Event(), []
+
+    async def work(name: str) -> None:
+        begun.append(name)
+        await may_end.wait()
+
+    tasks.spawn(work("spawned"), "spawned")
+    callers = [asyncio.create_task(tasks.finish(work(name), name)) for name in "ab"]
+    await asyncio.sleep(0)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    with pytest.raises(Overloaded):
+        await tasks.finish(work("c"), "c")
+    assert begun == ["spawned", "a", "b"]
+    may_end.set()
+    await tasks.drain(5)
+    await tasks.finish(work("d"), "d")
+    assert begun[3:] == ["d"]
+
+
 async def test_work_that_fails_is_logged() -> None:
     """An error that nobody waits for is in the log, with the name of the work."""
 
@@ -81,16 +105,20 @@ async def test_work_that_fails_is_logged() -> None:
     assert [(line["event"], line["task"]) for line in lines] == [("work_failed", "saga")]
 
 
-async def test_a_failure_does_not_stop_the_loop() -> None:
-    """A worker whose round fails logs it, and goes on with the next."""
+@pytest.mark.parametrize("failure", [LookupError, asyncio.CancelledError])
+async def test_a_failure_does_not_stop_the_loop(failure: type[BaseException]) -> None:
+    """A worker whose round fails, or is cancelled from within, logs it and does the next."""
     rounds: list[int] = []
 
     async def run_once() -> bool:
         rounds.append(len(rounds))
         if len(rounds) == 1:
-            raise LookupError
+            raise failure
         if len(rounds) == 3:
-            raise asyncio.CancelledError
+            worker = asyncio.current_task()
+            assert worker is not None
+            worker.cancel()
+            await asyncio.Event().wait()
         return False
 
     with capture_logs() as lines, pytest.raises(asyncio.CancelledError):

@@ -35,3 +35,36 @@ async def test_a_failure_stops_nothing_else() -> None:
     with pytest.raises(LookupError, match="1"):
         await for_each(range(4), do)
     assert done == [0, 2, 3]
+
+
+async def test_what_is_cancelled_from_within_has_failed() -> None:
+    """One that ends as cancelled, though nobody cancelled it, is a failure like any other."""
+    done = []
+
+    async def do(item: int) -> None:
+        if item == 1:
+            raise asyncio.CancelledError
+        done.append(item)
+
+    with pytest.raises(RuntimeError, match="cancelled from within"):
+        await for_each(range(4), do)
+    assert done == [0, 2, 3]
+
+
+async def test_what_is_cancelled_from_outside_ends() -> None:
+    """Cancelling who waits for many things cancels those things, and is seen as that."""
+    cut = []
+
+    async def do(item: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cut.append(item)
+
+    working = asyncio.create_task(for_each(range(3), do))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert cut == [0, 1, 2]

@@ -21,6 +21,7 @@ from payment_svc.domain.settling import (
     ABANDONED_AFTER_S,
     ask_again_at,
     is_abandoned,
+    is_unexpected,
     settle_payment,
     settle_refund,
 )
@@ -60,6 +61,10 @@ SETTLED = {
 }
 
 
+def again(asks: int) -> datetime:
+    return AGAIN + timedelta(hours=asks)
+
+
 def payment(status: PaymentStatus, *, is_open: bool = True) -> Payment:
     taken = status in {"SUCCESS", "PARTIALLY_REFUNDED", "REFUNDED"}
     return Payment(
@@ -93,7 +98,7 @@ def left_to_do(after: Payment) -> str:
 def test_every_pair(status: PaymentStatus, outcome: str, voided: bool) -> None:  # noqa: FBT001
     """Each answer to an open payment does what is written here; any other payment stays."""
     before = payment(status)
-    after = settle_payment(before, OUTCOMES[outcome], NOW, AGAIN, voided=voided)
+    after = settle_payment(before, OUTCOMES[outcome], NOW, again, voided=voided)
     expected = SETTLED.get((status, outcome, voided), (status, "nothing"))
     assert (after.status, left_to_do(after)) == expected
     if (status, outcome, voided) not in SETTLED:
@@ -103,10 +108,10 @@ def test_every_pair(status: PaymentStatus, outcome: str, voided: bool) -> None: 
 def test_a_late_success_of_a_closed_cancellation() -> None:
     """Money that is taken although the provider had promised not to is still given back."""
     closed = payment(PaymentStatus.CANCELLED, is_open=False)
-    after = settle_payment(closed, Succeeded("txn_9"), NOW, AGAIN, voided=False)
+    after = settle_payment(closed, Succeeded("txn_9"), NOW, again, voided=False)
     assert left_to_do(after) == "give back"
     for outcome in (NotDone(), Pending(), Unknown("timeout")):
-        assert settle_payment(closed, outcome, NOW, AGAIN, voided=False) == closed
+        assert settle_payment(closed, outcome, NOW, again, voided=False) == closed
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES.values(), ids=OUTCOMES)
@@ -115,9 +120,28 @@ def test_a_refund_that_was_refused_is_made_anew_for_a_cancelled_payment(outcome:
     late = payment(PaymentStatus.CANCELLED).taken_after_all("txn_9", NOW).taking_back()
     refund = Refund("ref_1", "pay_1", 15000, "USD", "", NOW, NOW, next_ask_at=NOW)
     refused = Declined(DeclineCode.CARD_DECLINED)
-    kept, failed = settle_refund(late, refund, refused, NOW, AGAIN)
+    kept, failed = settle_refund(late, refund, refused, NOW, again)
     assert (failed.status, kept.must_go_back, kept.next_ask_at) == ("FAILED", True, AGAIN)
-    assert settle_payment(kept, outcome, NOW, AGAIN, voided=False) == kept
+    assert settle_payment(kept, outcome, NOW, again, voided=False) == kept
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("status", PaymentStatus)
+def test_money_that_nobody_expects(status: PaymentStatus, outcome: str) -> None:
+    """Of all pairs only the success of a payment that was declined is money nobody expects."""
+    expected = (status, outcome) == ("FAILED", "succeeded")
+    assert is_unexpected(payment(status), OUTCOMES[outcome]) is expected
+
+
+def test_a_payment_counts_its_refused_refunds() -> None:
+    """A refused refund is tried anew by its payment's count, an open one by its own."""
+    late = payment(PaymentStatus.CANCELLED).taken_after_all("txn_9", NOW).taking_back()
+    refund = Refund("ref_1", "pay_1", 15000, "USD", "", NOW, NOW, next_ask_at=NOW, asks=2)
+    often = replace(late, asks=7)
+    kept, _ = settle_refund(often, refund, Declined(DeclineCode.CARD_DECLINED), NOW, again)
+    assert (kept.asks, kept.next_ask_at) == (8, again(7))
+    _, still_open = settle_refund(often, refund, Unknown("timeout"), NOW, again)
+    assert (still_open.asks, still_open.next_ask_at) == (3, again(2))
 
 
 REFUNDS = {
@@ -134,7 +158,7 @@ def test_each_answer_to_a_refund(outcome: str) -> None:
     """Only an explicit answer ends a refund; any other leaves it open, to be asked again."""
     paid = payment(PaymentStatus.SUCCESS, is_open=False).setting_aside(15000)
     refund = Refund("ref_1", "pay_1", 15000, "USD", "", NOW, AGAIN, next_ask_at=NOW)
-    after, settled = settle_refund(paid, refund, OUTCOMES[outcome], NOW, AGAIN)
+    after, settled = settle_refund(paid, refund, OUTCOMES[outcome], NOW, again)
     sums = after.refunded_minor, after.returned_minor
     assert (settled.status, after.status, *sums) == REFUNDS[outcome]
     assert settled.next_ask_at == (AGAIN if settled.status == "PENDING" else None)
@@ -147,7 +171,7 @@ def test_a_settled_refund_stays(status: RefundStatus) -> None:
     paid = payment(PaymentStatus.SUCCESS, is_open=False)
     refund = Refund("ref_1", "pay_1", 100, "USD", "", NOW, NOW, status)
     for outcome in OUTCOMES.values():
-        assert settle_refund(paid, refund, outcome, NOW, AGAIN) == (paid, refund)
+        assert settle_refund(paid, refund, outcome, NOW, again) == (paid, refund)
 
 
 def test_asked_soon_and_then_slower() -> None:
