@@ -87,7 +87,10 @@ class BookingSettings(ServiceSettings):
         description="bookings in the making at once in one process; more are refused as OVERLOADED",
     )
     undo_tries_max: int = Field(
-        default=60, ge=1, description="tries of an undo after which its saga waits for an operator"
+        default=300,
+        ge=1,
+        description="tries of an undo, over some twelve hours, after which its saga waits for an"
+        " operator",
     )
 
     @model_validator(mode="after")

@@ -76,8 +76,10 @@ class Payments(Protocol):
         A refusal says `paymentId` and `errorCode` in its metadata, where there are any.
         """
 
-    async def find(self, booking_reference: str) -> Done[str] | Refused | Pending | Unknown | None:
-        """What became of a booking's charge, as `charge`; none if there never was one."""
+    async def find(
+        self, booking_reference: str, user_id: str
+    ) -> Done[str] | Refused | Pending | Unknown | None:
+        """What became of a user's charge for a booking, as `charge`; none if there was none."""
 
     async def cancel(
         self, booking_reference: str, reason: str
@@ -157,11 +159,11 @@ class SagaStore(Protocol):
     async def supersede(self, booking_id: int, definition: str) -> None:
         """End a saga that runs, wherever it runs, without doing or undoing more of it."""
 
-    async def due(self, now: datetime, limit: int) -> list[Saga]:
-        """Sagas that nobody runs and whose time has come, longest waiting first."""
+    async def due(self, now: datetime, limit: int, running: Sequence[int]) -> list[Saga]:
+        """Sagas whose time has come, longest waiting first, but not of the bookings `running`."""
 
     async def take_over(self, saga: Saga, lease: Lease, now: datetime) -> Saga | None:
-        """Lease a saga that nobody runs, under a new attempt; none if somebody else was faster."""
+        """Lease a saga whose lease is over, under a new attempt; none if somebody was faster."""
 
     async def renew(self, booking_ids: Sequence[int], lease: Lease) -> None:
         """Move the end of an owner's leases."""

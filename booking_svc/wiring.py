@@ -95,13 +95,14 @@ class _Base:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.clock = clock
         self.ids = Ids(clock)
+        # Sagas are spawned as its tasks too: `sagas_max` is their bound.
         self.tasks = Tasks()
         self.stopping = asyncio.Event()
         self.transactions: Transactions[Bookings] = DatabaseTransactions(database, SqlBookings)
         self.changes = Changes()
         # Rung when there is an event to tell, and when a saga is to be taken up.
         self.news, self.awake = Bell(), Bell()
-        self.feed = EventFeed("booking events", self.transactions, self.news)
+        self.feed = EventFeed("booking events", self.transactions)
 
     def changed(self, booking: Booking) -> None:
         self.changes.ring(booking.booking_id)
@@ -170,6 +171,7 @@ def _booking_servicer(
                 translate.encode,
                 clock=base.clock,
                 lifetimes=lifetimes,
+                stopping=base.stopping,
             ),
             can_charge=lambda: not others.charging.is_open,
             clock=base.clock,

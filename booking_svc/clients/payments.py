@@ -45,8 +45,8 @@ class PaymentClient:
         outcome = await outcome_of(call, frozenset({"INVALID_FIELD"}))
         return _charged(outcome.value) if isinstance(outcome, Done) else outcome
 
-    async def find(self, booking_reference: str) -> Charged | None:
-        """What became of a booking's charge; none if there never was one."""
+    async def find(self, booking_reference: str, user_id: str) -> Charged | None:
+        """What became of a user's charge for a booking; none if there was none."""
         request = pb.ListPaymentsRequest(
             booking_reference=booking_reference, page_size=PAYMENTS_MAX
         )
@@ -55,7 +55,8 @@ class PaymentClient:
         if not isinstance(outcome, Done):
             return outcome
         # Newest first: ours is the first that was made.
-        return _charged(outcome.value.payments[-1]) if outcome.value.payments else None
+        ours = [one for one in outcome.value.payments if one.user_id == user_id]
+        return _charged(ours[-1]) if ours else None
 
     async def cancel(self, booking_reference: str, reason: str) -> Charged:
         """See to it that nothing stays taken for a booking, also by a charge that comes later."""
@@ -85,7 +86,10 @@ def _charged(payment: pb.Payment) -> Charged:
     if payment.status == pb.Payment.FAILED:
         facts["errorCode"] = pb.Payment.DeclineCode.Name(payment.error_code)
         return Refused("PAYMENT_FAILED", payment.error_message, facts)
-    return Refused("PAYMENT_FAILED", CALLED_OFF, facts)
+    if payment.status in HOLDS_NOTHING:
+        return Refused("PAYMENT_FAILED", CALLED_OFF, facts)
+    # Of a newer payment adapter: only a state that is known to hold nothing is a refusal.
+    return Unknown(f"{payment.payment_id} has status {payment.status}")
 
 
 def _cancelled(payments: Sequence[pb.Payment]) -> Charged:

@@ -43,16 +43,20 @@ class SqlSagas:
         over = {"state": State.SUPERSEDED, "attempt": sagas.c.attempt + 1}
         await self._changes(_of(booking_id, definition), _runs(), to=over)
 
-    async def due(self, now: datetime, limit: int) -> list[Saga]:
-        """Sagas that nobody runs and whose time has come, longest waiting first."""
+    async def due(self, now: datetime, limit: int, running: Sequence[int]) -> list[Saga]:
+        """Sagas whose time has come, longest waiting first, but not of the bookings `running`."""
         found = select(sagas).where(_runs(), sagas.c.leased_until <= now)
+        if running:
+            found = found.where(sagas.c.booking_id.not_in(running))
         ordered = found.order_by(sagas.c.leased_until).limit(limit)
         return [_saga(row) for row in (await self._connection.execute(ordered)).mappings()]
 
     async def take_over(self, saga: Saga, lease: Lease, now: datetime) -> Saga | None:
-        """Lease a saga that nobody runs, under a new attempt; none if somebody else was faster."""
+        """Lease a saga whose lease is over, under a new attempt; none if somebody was faster."""
         free = and_(sagas.c.attempt == saga.attempt, sagas.c.leased_until <= now)
         to = {**_lease(lease), "attempt": saga.attempt + 1}
+        if not await self._unlocked(_one(saga)):
+            return None
         if not await self._changes(_one(saga), _runs(), free, to=to):
             return None
         # Read after it is ours: its owner may have written until then.
@@ -62,8 +66,9 @@ class SqlSagas:
         """Move the end of an owner's leases."""
         for start in range(0, len(booking_ids), RENEW_MAX):
             some = sagas.c.booking_id.in_(booking_ids[start : start + RENEW_MAX])
-            mine = sagas.c.owner == lease.owner
-            await self._changes(some, mine, _runs(), to=_lease(lease))
+            mine = and_(some, sagas.c.owner == lease.owner, _runs())
+            free = await self._unlocked(mine)
+            await self._changes(mine, sagas.c.booking_id.in_(free), to=_lease(lease))
 
     async def hand_back(self, saga: Saga, now: datetime) -> None:
         """End the lease of a saga, unless its attempt is over."""
@@ -72,7 +77,9 @@ class SqlSagas:
 
     async def release(self, owner: str, now: datetime) -> None:
         """End all leases of an owner."""
-        await self._changes(sagas.c.owner == owner, _runs(), to=_lease(Lease("", now)))
+        mine = and_(sagas.c.owner == owner, _runs())
+        free = await self._unlocked(mine)
+        await self._changes(mine, sagas.c.booking_id.in_(free), to=_lease(Lease("", now)))
 
     async def resting(self, booking_reference: str) -> list[Saga]:
         """The sagas of a booking that nobody runs and whose time has not come."""
@@ -126,6 +133,15 @@ class SqlSagas:
         found = select(saga_steps).where(mine).order_by(saga_steps.c.step_id.desc()).limit(limit)
         rows = (await self._connection.execute(found)).mappings().all()
         return [_step(row) for row in reversed(rows)]
+
+    async def _unlocked(self, where: Any) -> list[int]:
+        """Lock those of the rows that nobody has locked; their booking ids.
+
+        A process that froze in the middle of a transaction keeps its rows locked until the server
+        notices: to wait for one of them would keep all the others waiting.
+        """
+        found = select(sagas.c.booking_id).where(where).with_for_update(skip_locked=True)
+        return list((await self._connection.execute(found)).scalars())
 
     async def _with_references(self, found: Select[Any]) -> list[tuple[Saga, str]]:
         rows = [dict(row) for row in (await self._connection.execute(found)).mappings()]

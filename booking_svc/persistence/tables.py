@@ -73,7 +73,6 @@ sagas = Table(
     Column("leased_until", UtcDateTime, nullable=False, server_default=LONG_AGO),
     Column("began_at", UtcDateTime, nullable=False, server_default=LONG_AGO),
     Index("ix_sagas_due", "state", "leased_until"),
-    Index("ix_sagas_owner", "owner"),
 )
 
 # What each action came to: for people, the program never reads it.

@@ -48,8 +48,8 @@ class Patience:
 
     # That often the other service said no.
     refusals: int = 5
-    # That often it came to nothing, for whatever cause: about two hours of backoff.
-    tries: int = 60
+    # That often it came to nothing, for whatever cause: about twelve hours of backoff.
+    tries: int = 300
 
 
 PATIENCE = Patience()
@@ -100,7 +100,7 @@ def advance(saga: Saga, outcome: Outcome, patience: Patience = PATIENCE) -> Saga
     if isinstance(outcome, Done):
         return _to_next(replace(saga, last_error=""))
     saga = replace(saga, last_error=describe(outcome)[:ERROR_LENGTH_MAX])
-    if _may_turn(saga):
+    if may_turn(saga):
         if isinstance(outcome, Refused):
             return _to_next(replace(saga, direction=Direction.BACKWARD))
         if isinstance(outcome, GivenUp):
@@ -111,7 +111,7 @@ def advance(saga: Saga, outcome: Outcome, patience: Patience = PATIENCE) -> Saga
     refusals = saga.refusals + isinstance(outcome, Refused)
     saga = replace(saga, tries=saga.tries + 1, refusals=refusals)
     tired = saga.refusals >= patience.refusals or saga.tries >= patience.tries
-    if tired and not _may_turn(saga):
+    if tired and not may_turn(saga):
         return replace(saga, state=State.NEEDS_ATTENTION)
     return saga
 
@@ -119,6 +119,12 @@ def advance(saga: Saga, outcome: Outcome, patience: Patience = PATIENCE) -> Saga
 def retried(saga: Saga) -> Saga:
     """A parked saga, on its way again with new patience."""
     return replace(saga, state=State.RUNNING, tries=0, refusals=0, waits=0)
+
+
+def may_turn(saga: Saga) -> bool:
+    """Whether the present step may still be given up."""
+    forward = saga.direction is Direction.FORWARD
+    return forward and _present(saga).kind is not Kind.RETRIABLE
 
 
 def describe(outcome: Outcome) -> str:
@@ -132,12 +138,6 @@ def describe(outcome: Outcome) -> str:
             return f"{subject} is not decided yet"
         case Unknown(cause) | GivenUp(cause):
             return cause
-
-
-def _may_turn(saga: Saga) -> bool:
-    """Whether the present step may still be given up."""
-    forward = saga.direction is Direction.FORWARD
-    return forward and _present(saga).kind is not Kind.RETRIABLE
 
 
 def _to_next(saga: Saga) -> Saga:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from random import Random
 
 from booking_svc.domain.outcome import Pending
-from booking_svc.saga.machine import Outcome, Saga
+from booking_svc.saga.machine import Outcome, Saga, may_turn
 
 # Full jitter, so that sagas that failed together do not come back together.
 BACKOFF_BASE_S = 0.2
-# While it stays in this process.
+# While it stays in this process, or its seats are held for a time only.
 NAP_MAX_S = 10.0
-# While it is nobody's.
+# While it is nobody's and only has something to undo.
 REST_MAX_S = 300.0
 # 0.2 s doubled this often is past both; a larger exponent would only overflow.
 DOUBLINGS_MAX = 12
@@ -44,7 +44,8 @@ def pause(saga: Saga, outcome: Outcome, *, has_card: bool, chance: Random) -> Pa
     if not saga.tries:
         return NONE
     leaves = saga.tries > NAPS_MAX and not has_card
-    most_s = REST_MAX_S if leaves else NAP_MAX_S
+    # Before the end of the hold that it has: what may still turn back is in a hurry.
+    most_s = REST_MAX_S if leaves and not may_turn(saga) else NAP_MAX_S
     return Pause(chance.uniform(0, backoff_s(saga.tries, most_s)), leaves)
 
 

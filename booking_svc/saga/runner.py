@@ -111,8 +111,16 @@ class Runner:
         self._lease_s = lease_s
         self._patience = patience
 
-    async def run(self, saga: Saga, booking: Booking, card: Card | None) -> Booking:
+    async def run(
+        self,
+        saga: Saga,
+        booking: Booking,
+        card: Card | None,
+        stored: Callable[[Booking], None] = lambda _: None,
+    ) -> Booking:
         """Run a saga as far as it goes in this process, and return its booking.
+
+        `stored` is told of the booking each time that it was stored.
 
         Raises:
             LeaseLost: another process has taken it over.
@@ -124,9 +132,10 @@ class Runner:
             saga = machine.advance(saga, outcome, self._patience)
             booking = learn(booking, action, outcome, saga, now)
             rest = pause(saga, outcome, has_card=card is not None, chance=self._chance)
-            saga = replace(saga, lease=self._lease(before.lease.owner, rest, now))
+            saga = replace(saga, lease=self._lease(saga, rest, now))
             step = _step_record(before, action, outcome, began_at, now)
             booking, saga = await self._record(saga, booking, step)
+            stored(booking)
             if (saga.step, saga.direction) != (before.step, before.direction):
                 # It was for the charge: what comes after it can be done by any process.
                 card = None
@@ -134,10 +143,12 @@ class Runner:
                 break
         return booking
 
-    def _lease(self, owner: str, rest: Pause, now: datetime) -> Lease:
+    def _lease(self, saga: Saga, rest: Pause, now: datetime) -> Lease:
+        if saga.state is not State.RUNNING:
+            return Lease("", now)
         if rest.leaves:
             return Lease("", now + timedelta(seconds=rest.delay_s))
-        return Lease(owner, now + timedelta(seconds=self._lease_s))
+        return Lease(saga.lease.owner, now + timedelta(seconds=self._lease_s))
 
     async def _do(self, action: str, errand: Errand) -> Outcome:
         try:

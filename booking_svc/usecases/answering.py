@@ -67,14 +67,16 @@ class Answering:
         *,
         clock: Clock,
         lifetimes: Lifetimes,
+        stopping: asyncio.Event,
     ) -> None:
-        """Look in `answers` first, then in the database."""
+        """Look in `answers` first, then in the database; nobody waits once it is `stopping`."""
         self._transactions = transactions
         self._answers = answers
         self._sagas = sagas
         self._encode = encode
         self._clock = clock
         self._lifetimes = lifetimes
+        self._stopping = stopping
 
     async def recall(self, use: KeyUse) -> Answer | OurClaim | None:
         """The answer of a key; or a claim, if it may be new; or none, if the database has none.
@@ -145,7 +147,7 @@ class Answering:
         """The booking when it has its answer, or as it is when the caller's time is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(context.remaining_s(WAIT_MAX_S) - ANSWER_MARGIN_S):
-                while _final(booking) is None:
+                while _final(booking) is None and not self._stopping.is_set():
                     # Until the saga ends, if it runs here; else one look at the database.
                     booking = await self._sagas.wait(booking)
                     if _final(booking) is None:

@@ -16,12 +16,13 @@ from booking_svc.usecases.refusals import require_done
 from booking_svc.usecases.sagas import Sagas
 from chassis.cards import Card
 from chassis.clock import Clock
-from chassis.errors import DependencyUnavailable, DomainError, InvalidField, Overloaded
+from chassis.errors import DependencyUnavailable, DomainError, InvalidField
 from chassis.idempotency import Claim, fingerprint
 from chassis.ids import Ids
 from chassis.money import DIGITS_MAX
 from chassis.transactions import Transactions
 
+CANNOT_CHARGE = "no payment can be taken now; try again with the same idempotency key"
 # A hold outlives the payment by this, so that the seats can be confirmed after it.
 HOLD_MARGIN_S = 60.0
 
@@ -93,28 +94,25 @@ class ConfirmBooking:
 
     async def _book(self, request: BookingRequest, use: KeyUse) -> Answer:
         try:
-            self._require_room()
-            request.card.check(self._clock.now().date())
-            held = await self._held(request)
+            begun = await self._prepare(request)
         except DomainError:
             # An earlier call with this key may be why, and then it has the answer.
             earlier = await self._answering.look_up(use)
             if earlier is None:
                 raise
             return earlier
-        begun = await self._sagas.begin(self._begin(request, held))
         if isinstance(begun, Claim):
             return await self._answering.again(begun, use)
         return await self._answering.first(await self._sagas.wait(begun), use)
 
-    def _require_room(self) -> None:
-        """Refuse early what would only wait here."""
-        if self._sagas.is_full:
-            message = "too many bookings are in the making; try again in a moment"
-            raise Overloaded(message)
-        if not self._can_charge():
-            message = "no payment can be taken now; try again with the same idempotency key"
-            raise DependencyUnavailable(message)
+    async def _prepare(self, request: BookingRequest) -> Claim | Booking:
+        """Check all that can be checked, and store the intent; or find who had the key first."""
+        with self._sagas.place():
+            if not self._can_charge():
+                raise DependencyUnavailable(CANNOT_CHARGE)
+            request.card.check(self._clock.now().date())
+            held = await self._held(request)
+            return await self._sagas.begin(self._begin(request, held))
 
     async def _held(self, request: BookingRequest) -> list[Reservation]:
         """The reservations, held for long enough to be paid for."""
@@ -143,7 +141,10 @@ class ConfirmBooking:
         async def landed(bookings: Bookings) -> Claim | Booking | None:
             claim = await bookings.keys.find(request.user_id, request.key, settled=True)
             ours = claim is not None and claim.subject == str(drawn[0].booking_id)
-            return drawn[0] if ours else claim
+            stored = await bookings.sagas.find(drawn[0].booking_id, CONFIRM_BOOKING.name)
+            # It may have taken so long to find out that somebody took the saga over.
+            mine = ours and stored is not None and stored.lease == sagas[0].lease
+            return drawn[0] if mine else claim
 
         begun = await self._transactions.write(unit, landed)
         if isinstance(begun, Booking):

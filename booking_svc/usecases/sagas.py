@@ -1,7 +1,9 @@
 """Running sagas beside the calls that began them: started, waited for, kept, handed back."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,7 +19,7 @@ from booking_svc.saga.runner import LeaseLost, Runner
 from chassis import context
 from chassis.cards import Card
 from chassis.clock import Clock
-from chassis.errors import DomainError
+from chassis.errors import DomainError, Overloaded
 from chassis.tasks import Tasks
 from chassis.transactions import Transactions
 
@@ -28,10 +30,20 @@ Result = TypeVar("Result")
 WAIT_MAX_S = 55.0
 # Kept back from the caller's time, to answer with the booking as it is.
 ANSWER_MARGIN_S = 0.1
-# A lease is renewed this often in its life: two renewals may fail and nothing is lost.
-RENEWALS = 3
+TOO_MANY = "too many bookings are in the making here; try again in a moment"
+# A lease is renewed this often in its life: two renewals may fail, and the third is in time.
+RENEWALS = 4
 # Beyond the sagas that begin here, so that those of a dead process go on even when it is busy.
 RECOVERY_ROOM = 50
+
+
+@dataclass
+class _Run:
+    """A saga that runs here."""
+
+    task: asyncio.Task[Booking | None]
+    # As it was last stored.
+    booking: Booking
 
 
 class Sagas:
@@ -54,19 +66,37 @@ class Sagas:
         self._tasks = tasks
         self._clock = clock
         self._owner = owner
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self._running_max = running_max
-        self._running: dict[int, asyncio.Task[Booking | None]] = {}
+        self._running: dict[int, _Run] = {}
+        # Of sagas that are being stored: not started yet, and nobody's to take over.
+        self._beginning: set[int] = set()
+        self._places = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more sagas should begin here."""
-        return len(self._running) >= self._running_max
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Keep a place for a saga while it is prepared.
+
+        Raises:
+            Overloaded: as many as may run here do.
+        """
+        if len(self._running) + self._places >= self._running_max:
+            raise Overloaded(TOO_MANY)
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
 
     @property
     def room(self) -> int:
         """How many more sagas may be taken over: new ones never take all the room."""
         return max(0, self._running_max + RECOVERY_ROOM - len(self._running))
+
+    @property
+    def running(self) -> list[int]:
+        """The bookings whose sagas run here, or are about to."""
+        return [*self._running, *self._beginning]
 
     def runs(self, booking_id: int) -> bool:
         """Whether a saga of this booking runs here."""
@@ -74,10 +104,17 @@ class Sagas:
 
     def lease(self) -> Lease:
         """A lease of this process that begins now."""
-        return Lease(self._owner, self._clock.now() + timedelta(seconds=self._lease_s))
+        return Lease(self._owner, self._clock.now() + timedelta(seconds=self.lease_s))
 
     def new(self, definition: Definition, booking_id: int) -> Saga:
-        """A saga that has not begun, leased to this process. It is neither stored nor started."""
+        """A saga that has not begun, leased to this process. It is neither stored nor started.
+
+        While the task that makes it goes on, this process does not take it for one that was lost.
+        """
+        maker = asyncio.current_task()
+        if maker is not None:
+            self._beginning.add(booking_id)
+            maker.add_done_callback(lambda _: self._beginning.discard(booking_id))
         return machine.begin(definition, booking_id, self._clock.now(), self.lease())
 
     async def begin(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -89,21 +126,23 @@ class Sagas:
         before = self._running.get(booking.booking_id)
         if before is not None:
             # Its lease is over: what it still does would be written by nobody.
-            before.cancel()
+            before.task.cancel()
         task = self._tasks.spawn(self._run(saga, booking, card), booking.booking_reference)
-        self._running[booking.booking_id] = task
-        task.add_done_callback(lambda _: self._forget(booking.booking_id, task))
+        run = self._running[booking.booking_id] = _Run(task, booking)
+        task.add_done_callback(lambda _: self._forget(booking.booking_id, run))
 
     async def wait(self, booking: Booking) -> Booking:
         """The booking when its saga has ended, or as it is when the caller's time is nearly over.
 
         Does not wait for a saga that runs in another process, or that rests.
         """
-        task = self._running.get(booking.booking_id)
-        if task is not None:
+        run = self._running.get(booking.booking_id)
+        if run is not None:
             wait_s = context.remaining_s(WAIT_MAX_S) - ANSWER_MARGIN_S
-            done, _ = await asyncio.wait({task}, timeout=max(0.0, wait_s))
-            ended = task.result() if done and not task.cancelled() else None
+            done, _ = await asyncio.wait({run.task}, timeout=max(0.0, wait_s))
+            if not done:
+                return run.booking
+            ended = None if run.task.cancelled() else run.task.result()
             if ended is not None:
                 return ended
         present = await self._transactions.read(
@@ -133,14 +172,19 @@ class Sagas:
             log.warning("sagas_not_handed_back", cause=error.message)
 
     async def _run(self, saga: Saga, booking: Booking, card: Card | None) -> Booking | None:
+        def stored(present: Booking) -> None:
+            run = self._running.get(present.booking_id)
+            if run is not None and run.task is asyncio.current_task():
+                run.booking = present
+
         try:
-            return await self._runner.run(saga, booking, card)
+            return await self._runner.run(saga, booking, card, stored)
         except LeaseLost:
             reference = booking.booking_reference
             log.warning("saga_lost", booking_reference=reference, attempt=saga.attempt)
             return None
 
-    def _forget(self, booking_id: int, task: asyncio.Task[Booking | None]) -> None:
+    def _forget(self, booking_id: int, run: _Run) -> None:
         # By then the booking's next saga may have taken the place.
-        if self._running.get(booking_id) is task:
+        if self._running.get(booking_id) is run:
             del self._running[booking_id]

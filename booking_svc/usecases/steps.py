@@ -7,6 +7,7 @@ client's key.
 from dataclasses import dataclass
 from datetime import timedelta
 
+from booking_svc.domain.booking import Booking
 from booking_svc.domain.outcome import Done, GivenUp, Pending, Refused, Unknown
 from booking_svc.ports import ChargeOrder, Inventory, Payments
 from booking_svc.saga.runner import Action, Errand
@@ -82,7 +83,7 @@ class Steps:
     async def _charge(self, errand: Errand) -> Charged | GivenUp:
         booking = errand.booking
         if errand.card is None:
-            return await self._what_became(booking.booking_reference)
+            return await self._what_became(booking)
         order = ChargeOrder(
             key=f"{booking.booking_reference}/charge",
             booking_reference=booking.booking_reference,
@@ -93,9 +94,9 @@ class Steps:
         )
         return await self._payments.charge(order)
 
-    async def _what_became(self, booking_reference: str) -> Charged | GivenUp:
+    async def _what_became(self, booking: Booking) -> Charged | GivenUp:
         """What came of a charge that another process sent, or did not: the card went with it."""
-        found = await self._payments.find(booking_reference)
+        found = await self._payments.find(booking.booking_reference, booking.user_id)
         if found is None:
             # It may still be on its way: to undo it is to have it refused when it comes.
             return GivenUp("the process that had the card is gone, and nothing was charged")

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.audit import read_tables
 from support.crash_client import Client
 from support.crash_seams import Plan
 from support.crash_world import BOOKING, INVENTORY, Child, World, until
 from support.databases import KINDS
-
-from auditor.reading import read_tables
 
 CHARGE = "confirm_booking/charge/forward"
 # What each replica notes for itself: how far it has read what others tell.
@@ -97,7 +96,7 @@ async def wakes(sleeper: Child, gate: Path) -> None:
 
 async def stored(world: World, *without: str) -> dict[str, Any]:
     """All that the bookings have stored, but what is each replica's own, and some columns."""
-    tables = await read_tables("booking", world.urls[BOOKING])
+    tables = await read_tables(world.urls[BOOKING])
     return {
         name: [{key: row[key] for key in row if key not in without} for row in rows]
         for name, rows in tables.items()

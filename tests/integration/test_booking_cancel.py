@@ -47,7 +47,7 @@ async def test_a_cancellation_that_takes_time(stack: Stack) -> None:
     booking = await ann.confirm(await ann.hold("A1"))
     stack.provider.hold()
     for _ in range(2):
-        present = await ann.cancel(booking.booking_id, timeout_s=1.5)
+        present = await ann.cancel(booking.booking_id, timeout_s=3)
         assert present.status == pb.Booking.CANCELLING
     stack.provider.release()
     assert (await ann.cancel(booking.booking_id)).status == pb.Booking.CANCELLED

@@ -97,7 +97,7 @@ async def test_a_hold_outlives_its_payment(stack: Stack, ttl_s: int, expected_s:
     ann = stack.buyer("ann")
     held = await ann.hold("A1", ttl_s=ttl_s)
     stack.provider.hold()
-    pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+    pending = await ann.asks(confirm_request(held), timeout_s=3)
     await stack.provider.asked()
     (reservation,) = (await stack.people.service.GetReservations(build.get(*held))).reservations
     assert seconds_after_start(reservation.expires_at) == expected_s
@@ -141,7 +141,7 @@ async def test_a_hold_is_not_extended_for_ever(databases: Databases) -> None:
 
         stack.provider.hold()
         stack.clock.move(3500)
-        pending = await ann.asks(confirm_request(held), "first", timeout_s=1.5)
+        pending = await ann.asks(confirm_request(held), "first", timeout_s=3)
         stack.clock.move(5)
         tied = await ann.asks(confirm_request(held, expiry_year=2031), "another")
         assert (tied.reason, await ends_at_s()) == ("RESERVATION_NOT_ACTIVE", 3595)
@@ -160,7 +160,7 @@ async def test_seats_lost_after_the_payment(stack: Stack) -> None:
     ann = stack.buyer("ann")
     held = await ann.hold("A1", "A2")
     stack.provider.hold()
-    pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+    pending = await ann.asks(confirm_request(held), timeout_s=3)
     await stack.provider.asked()
     await stack.people.service.CancelReservations(build.cancel(held[0], booking=""))
     stack.provider.release()

@@ -34,7 +34,7 @@ async def test_without_the_payment_adapter(stack: Stack) -> None:
     ann = stack.buyer("ann")
     held = await ann.hold("A1")
     await stack.payment.stop()
-    pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+    pending = await ann.asks(confirm_request(held), timeout_s=3)
     assert pending.booking.status == pb.Booking.PENDING
     assert await stack.people.statuses(*held) == ["ACTIVE"]
     await stack.payment.start()
@@ -61,7 +61,7 @@ async def test_a_caller_that_leaves(stack: Stack) -> None:
     stack.provider.hold()
     await ann.asks(confirm_request(held), timeout_s=0.1)
     # It left before anything was stored, or after: the same key is right either way.
-    await ann.asks(confirm_request(held), timeout_s=1.5)
+    await ann.asks(confirm_request(held), timeout_s=3)
     await stack.provider.asked()
     stack.provider.release()
     (booking,) = (await ann.mine()).bookings
@@ -89,7 +89,7 @@ async def test_a_stop_waits_for_its_sagas(stack: Stack) -> None:
     ann = stack.buyer("ann")
     held = await ann.hold("A1")
     stack.provider.hold()
-    pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+    pending = await ann.asks(confirm_request(held), timeout_s=3)
     stop = asyncio.create_task(stack.bookings[0].stop())
     await asyncio.sleep(0.2)
     assert not stop.done()
@@ -109,7 +109,7 @@ async def test_a_process_that_lost_its_lease(stack: Stack) -> None:
     ann = stack.buyer("ann")
     held = await ann.hold("A1")
     stack.provider.hold()
-    pending = await ann.asks(confirm_request(held, POOR_CARD), timeout_s=1.5)
+    pending = await ann.asks(confirm_request(held, POOR_CARD), timeout_s=3)
     await stack.provider.asked()
 
     async def take_over(connection: object) -> None:

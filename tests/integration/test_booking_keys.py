@@ -70,7 +70,7 @@ async def test_a_key_whose_first_call_runs(stack: Stack) -> None:
     ann = stack.buyer("ann")
     held = await ann.hold("A1")
     stack.provider.hold()
-    first = await ann.asks(confirm_request(held), timeout_s=1.5)
+    first = await ann.asks(confirm_request(held), timeout_s=3)
     again = await ann.asks(confirm_request(held))
     assert (again.code.name, again.reason) == ("ABORTED", "IDEMPOTENCY_KEY_IN_USE")
     assert b"google.rpc.RetryInfo" in again.status
@@ -86,7 +86,7 @@ async def test_a_key_of_another_request(stack: Stack, while_running: bool) -> No
     held = await ann.hold("A1", "A2")
     if while_running:
         stack.provider.hold()
-    await ann.asks(confirm_request(held), timeout_s=1.5 if while_running else bookings.WAIT_S)
+    await ann.asks(confirm_request(held), timeout_s=3 if while_running else bookings.WAIT_S)
     for other in (
         confirm_request(held[:1]),
         confirm_request(held[::-1]),

@@ -76,7 +76,7 @@ async def test_a_payment_without_end_is_given_up(stack: Stack, answer: Unknown |
     held = await ann.hold("A1")
     stack.provider.answers = [answer] * 1000
     stack.provider.lookup_answers = [answer] * 1000
-    pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+    pending = await ann.asks(confirm_request(held), timeout_s=3)
     await stack.passing(ann.sees(pending.booking.booking_id, "FAILED"), step_s=20)
     gave_up_after_s = (stack.clock.now() - START).total_seconds()
     assert gave_up_after_s >= GIVE_UP_S

@@ -2,16 +2,28 @@
 
 import asyncio
 import functools
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import datetime
+from typing import Any
 
 import pytest
 from holdfast.booking.v1 import booking_pb2 as pb
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 from support import bookings
 from support.bookings import Stack, confirm_request, stack_on, until
 from support.databases import Databases
 
+from booking_svc.clients.payments import PaymentClient
+from booking_svc.domain.outcome import Unknown
+from booking_svc.persistence.sagas import SqlSagas
 from booking_svc.persistence.tables import saga_steps, sagas
+from booking_svc.ports import ChargeOrder
+from booking_svc.saga.machine import Saga
+from chassis import database as database_module
+from chassis.database import Database
+from chassis.errors import CommitUnknown
 
 LEASE_S = 60.0
 LEASES = {"lease_s": LEASE_S}
@@ -46,7 +58,7 @@ async def test_another_replica_takes_over(databases: Databases) -> None:
         ann = stack.buyer("ann")
         held = await ann.hold("A1", ttl_s=HELD_S)
         stack.provider.hold()
-        pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+        pending = await ann.asks(confirm_request(held), timeout_s=3)
         assert pending.booking.status == pb.Booking.PENDING
         (before,) = await rows(stack, sagas)
         stack.clock.move(LEASE_S + 1)
@@ -69,7 +81,7 @@ async def test_a_saga_that_runs_is_not_taken_over(databases: Databases) -> None:
         ann = stack.buyer("ann")
         held = await ann.hold("A1", ttl_s=HELD_S)
         stack.provider.hold()
-        pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+        pending = await ann.asks(confirm_request(held), timeout_s=3)
         for _ in range(10):
             (before,) = await rows(stack, sagas)
             stack.clock.move(0.3)
@@ -88,7 +100,7 @@ async def test_a_stop_hands_back_what_waits(databases: Databases) -> None:
         ann, elsewhere = stack.buyer("ann"), stack.buyer("ann", replica=1)
         held = await ann.hold("A1", ttl_s=HELD_S)
         await stack.payment.stop()
-        pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+        pending = await ann.asks(confirm_request(held), timeout_s=3)
         assert pending.booking.status == pb.Booking.PENDING
         async with asyncio.timeout(bookings.GRACE_S / 2):
             await stack.bookings[0].stop()
@@ -107,7 +119,7 @@ async def test_what_was_cut_short_is_handed_back(databases: Databases) -> None:
         ann, elsewhere = stack.buyer("ann"), stack.buyer("ann", replica=1)
         held = await ann.hold("A1", ttl_s=HELD_S)
         stack.provider.hold()
-        pending = await ann.asks(confirm_request(held), timeout_s=1.5)
+        pending = await ann.asks(confirm_request(held), timeout_s=3)
         await stack.provider.asked()
         # It takes all of its grace.
         await stack.bookings[0].stop()
@@ -126,7 +138,7 @@ async def test_many_at_once(databases: Databases, replicas: int) -> None:
         held = [await ann.hold(f"Z{n}", event_id=event_id, ttl_s=HELD_S) for n in range(12)]
         stack.provider.hold()
         waiting = [
-            ann.asks(confirm_request(ids), key=f"k{n}", timeout_s=2.5) for n, ids in enumerate(held)
+            ann.asks(confirm_request(ids), key=f"k{n}", timeout_s=4) for n, ids in enumerate(held)
         ]
         pending = await asyncio.gather(*waiting)
         stack.clock.move(LEASE_S + 1)
@@ -136,3 +148,103 @@ async def test_many_at_once(databases: Databases, replicas: int) -> None:
         for one in pending:
             await stack.passing(ann.sees(one.booking.booking_id, "CONFIRMED"))
         assert stack.provider.charges_asked == len(held)
+
+
+class LostCommit:
+    """The COMMIT of the next new saga gets no answer, and what came of it is long in coming."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_asked, self.may_be_told = asyncio.Event(), asyncio.Event()
+        self.found: list[int] = []
+        self._is_new: ContextVar[bool] = ContextVar("is_new", default=False)
+        self._plain = (SqlSagas.add, SqlSagas.due, Database._commit, Database._look_up)
+        for owner, name in ((SqlSagas, "add"), (SqlSagas, "due")):
+            monkeypatch.setattr(owner, name, self._method(getattr(self, name)))
+        for name in ("_commit", "_look_up"):
+            monkeypatch.setattr(Database, name, self._method(getattr(self, name[1:])))
+        monkeypatch.setattr(database_module, "LOOK_UP_EVERY_S", 0.01)
+
+    async def add(self, sagas: SqlSagas, saga: Saga) -> None:
+        self._is_new.set(True)
+        await self._plain[0](sagas, saga)
+
+    async def due(self, sagas: SqlSagas, *what: Any) -> list[Saga]:
+        found = await self._plain[1](sagas, *what)
+        self.found.append(len(found))
+        return found
+
+    async def commit(self, database: Database, connection: AsyncConnection) -> None:
+        await self._plain[2](database, connection)
+        if self._is_new.get() and not self.is_asked.is_set():
+            raise CommitUnknown
+
+    async def look_up(self, database: Database, landed: Any) -> Any:
+        self.is_asked.set()
+        await self.may_be_told.wait()
+        return await self._plain[3](database, landed)
+
+    @staticmethod
+    def _method(plain: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def method(this: Any, *what: Any) -> Any:
+            return await plain(this, *what)
+
+        return method
+
+
+async def test_a_saga_that_begins_here_is_not_lost(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its commit is looked up for longer than its lease, no recovery here takes a saga."""
+    async with stack_on(databases, booking=LEASES) as stack:
+        ann = stack.buyer("ann")
+        held = await ann.hold("A1", ttl_s=HELD_S)
+        lost = LostCommit(monkeypatch)
+        call = asyncio.create_task(ann.asks(confirm_request(held)))
+        await lost.is_asked.wait()
+        stack.clock.move(LEASE_S + 1)
+        lost.found.clear()
+
+        async def has_looked_twice() -> bool:
+            return len(lost.found) > 1
+
+        await until(has_looked_twice)
+        assert set(lost.found) == {0}
+        lost.may_be_told.set()
+        assert (await call).booking.status == pb.Booking.CONFIRMED
+        assert (await rows(stack, sagas))[0]["attempt"] == 1
+        assert stack.provider.charges_asked == 1
+
+
+async def test_a_saga_that_was_taken_over_before_it_began(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who learns that its booking was stored when another has taken it over does not run it too.
+
+    The caller is ABORTED, and hears later what became of it.
+    """
+    charged: list[str] = []
+
+    async def charge(_client: PaymentClient, order: ChargeOrder) -> Unknown:
+        charged.append(order.key)
+        return Unknown("nobody should have asked")
+
+    async with stack_on(databases, replicas=2, booking=LEASES) as stack:
+        ann = stack.buyer("ann")
+        held = await ann.hold("A1", ttl_s=HELD_S)
+        monkeypatch.setattr(PaymentClient, "charge", charge)
+        lost = LostCommit(monkeypatch)
+        call = asyncio.create_task(ann.asks(confirm_request(held)))
+        await lost.is_asked.wait()
+        # So that the other replica does not end it yet.
+        await stack.payment.stop()
+        stack.clock.move(LEASE_S + 1)
+        await taken_over(stack)
+        lost.may_be_told.set()
+        answered = await call
+        assert (answered.code.name, answered.reason) == ("ABORTED", "IDEMPOTENCY_KEY_IN_USE")
+        await stack.payment.start()
+        (saga,) = await rows(stack, sagas)
+        await stack.passing(ann.sees(saga["booking_id"], "FAILED"))
+        again = await ann.asks(confirm_request(held))
+        assert (again.reason, again.replayed) == ("PAYMENT_FAILED", True)
+        assert charged == []

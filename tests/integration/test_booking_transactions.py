@@ -72,7 +72,7 @@ async def test_no_call_in_a_transaction(
         await ann.asks(confirm_request(await ann.hold("A1"), POOR_CARD), "declined")
         stack.provider.hold()
         held = await ann.hold("A2")
-        lost = await ann.asks(confirm_request(held), "lost", timeout_s=1.5)
+        lost = await ann.asks(confirm_request(held), "lost", timeout_s=3)
         await stack.people.service.CancelReservations(build.cancel(*held, booking=""))
         stack.provider.release()
         await ann.sees(lost.booking.booking_id, "FAILED")

@@ -139,3 +139,25 @@ async def test_no_payment_can_be_taken(stack: Stack, monkeypatch: pytest.MonkeyP
         assert (await ann.asks(old, "old")).same == first.same
     assert not (await ann.asks(new, "new")).replayed
     assert len((await ann.mine()).bookings) == 2
+
+
+async def test_waiting_ends_at_a_stop(stack: Stack) -> None:
+    """Who waits for a call elsewhere is ABORTED when the process is to stop, long before its end.
+
+    The next replica that is asked tells the answer.
+    """
+    ann = stack.buyer("ann")
+    request = confirm_request(await ann.hold("A1"))
+    stack.provider.hold()
+    first = asyncio.create_task(ann.asks(request))
+    await stack.provider.asked()
+    async with waiting(stack, replica=1) as patient:
+        twin = asyncio.create_task(patient.asks(request))
+        await asyncio.wait({twin}, timeout=0.5)
+        assert not twin.done()
+        async with asyncio.timeout(bookings.GRACE_S / 2):
+            await stack.bookings[1].stop()
+        assert (await twin).reason == IN_USE
+    stack.provider.release()
+    given = await first
+    assert (await ann.asks(request)).same == given.same

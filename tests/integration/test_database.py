@@ -49,6 +49,18 @@ async def kill(database: Database, connection: AsyncConnection) -> None:
     await database.read(lambda other: other.execute(text(f"KILL {number}")))
 
 
+@on_mariadb
+@pytest.mark.parametrize("engine", ["read", "write"])
+async def test_nobody_keeps_others_waiting(database: Database, engine: str) -> None:
+    """A session waits for a lock no longer than for a unit that works, nor sits on its own ones."""
+
+    async def unit(connection: AsyncConnection) -> tuple[int, int]:
+        told = text("SELECT @@innodb_lock_wait_timeout, @@idle_write_transaction_timeout")
+        return tuple((await connection.execute(told)).one())
+
+    assert await getattr(database, engine)(unit) == (5, 30)
+
+
 async def test_an_error_of_the_unit_undoes_it(database: Database) -> None:
     """What a unit did before its error is rolled back, and the error comes out as it is."""
 

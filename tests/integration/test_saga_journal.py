@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 from support.clock import START, ManualClock
 from support.databases import Databases
 from support.sagas import OURS, a_booking
@@ -20,7 +21,7 @@ from booking_svc.saga.machine import Saga, State
 from booking_svc.saga.runner import LeaseLost, StepRecord, Verdict
 from booking_svc.usecases.journal import BookingJournal
 from chassis.database import Database, DatabaseTransactions
-from chassis.errors import CommitUnknown
+from chassis.errors import CommitUnknown, DependencyUnavailable, DomainError, Overloaded
 from chassis.ids import Ids
 
 PAID = a_booking().paid("pay_1")
@@ -226,3 +227,22 @@ async def test_what_is_handed_back_is_due(desk: Desk, clock: ManualClock) -> Non
     await desk.journal.hand_back(moved())
     lease = machine.Lease("", clock.now())
     assert (await desk.stored()).saga == moved(lease=lease)
+
+
+@pytest.mark.parametrize(
+    "error", [DependencyUnavailable("away"), CommitUnknown(), Overloaded("busy")], ids=repr
+)
+async def test_a_hand_back_that_fails(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: DomainError
+) -> None:
+    """A saga that cannot be handed back stays leased, and the runner goes on without an error."""
+
+    async def away(*_: object) -> None:
+        raise error
+
+    await desk.begin(moved())
+    with monkeypatch.context() as broken, capture_logs() as lines:
+        broken.setattr(Database, "write", away)
+        await desk.journal.hand_back(moved())
+    assert [one["event"] for one in lines] == ["saga_not_handed_back"]
+    assert (await desk.stored()).saga == moved()

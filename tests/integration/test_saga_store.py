@@ -1,14 +1,15 @@
 """`SqlSagas` keeps where sagas stand, and the fence around them: one owner writes, no other."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pytest
 from support.clock import START
-from support.databases import Databases, url_of
+from support.databases import Databases, on_mariadb, url_of
 from support.sagas import a_booking
 
 from booking_svc.persistence.repository import SqlBookings
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 CONFIRM, CANCEL = "confirm_booking", "cancel_booking"
 ENDS = [state for state in State if state is not State.RUNNING]
 ROUNDS, RACERS = 15, 6
+WAIT_S = 20
 
 
 def at(seconds: float) -> datetime:
@@ -52,8 +54,8 @@ class Replica:
     async def found(self, booking_id: int = 5001, definition: str = CONFIRM) -> Saga | None:
         return await self(lambda sagas: sagas.find(booking_id, definition))
 
-    async def due(self, seconds: float, limit: int = 10) -> list[int]:
-        found = await self(lambda sagas: sagas.due(at(seconds), limit))
+    async def due(self, seconds: float, limit: int = 10, running: Sequence[int] = ()) -> list[int]:
+        found = await self(lambda sagas: sagas.due(at(seconds), limit, running))
         return [one.booking_id for one in found]
 
     async def take_over(self, taken: Saga, lease: Lease, seconds: float) -> Saga | None:
@@ -128,6 +130,13 @@ async def test_what_is_due(store: Replica) -> None:
     assert await store.due(10) == [2]
     assert await store.due(30) == [2, 3, 1]
     assert await store.due(30, limit=2) == [2, 3]
+
+
+async def test_what_runs_here_is_not_due(store: Replica) -> None:
+    """Whose lease was not renewed in time but runs here is left out, and takes nobody's place."""
+    await store.add(*(saga(number, Lease("us", at(number))) for number in range(1, 5)))
+    assert await store.due(30, limit=2, running=[1, 3, 9]) == [2, 4]
+    assert await store.due(30, running=range(1, 5)) == []
 
 
 async def test_a_saga_is_taken_over(store: Replica) -> None:
@@ -219,6 +228,69 @@ async def test_leases_are_renewed(store: Replica) -> None:
         assert await store.found(one.booking_id) == one
     # A renewal is no step: the owner's next write follows its last one.
     assert await store.save(replace(mine[0], revision=1))
+
+
+@asynccontextmanager
+async def frozen(replica: Replica, written: Saga) -> AsyncIterator[None]:
+    """A process that stands still in the middle of a transaction that writes where a saga is."""
+    async with replica.database.writer.connect() as connection:
+        assert await SqlSagas(connection).save(written)
+        try:
+            yield
+        finally:
+            await connection.rollback()
+
+
+async def crowd(store: Replica) -> None:
+    """Three sagas that run, of two owners, among so many that have ended."""
+    await store.add(saga(2), saga(3, Lease("them", at(30))), saga(5001))
+    ended = [saga(number, state=State.SUCCEEDED) for number in range(10, 400)]
+
+    async def unit(sagas: SqlSagas) -> None:
+        for one in ended:
+            await sagas.add(one)
+
+    await store(unit)
+
+
+@on_mariadb
+@pytest.mark.parametrize("owner", ["us", "them"])
+async def test_a_frozen_writer_delays_no_renewal(
+    store: Replica, databases: Databases, owner: str
+) -> None:
+    """While a saga is locked by a transaction that goes on nowhere, other leases are renewed."""
+    await crowd(store)
+    locked = saga(2, revision=1) if owner == "us" else saga(3, Lease("them", at(30)), revision=1)
+    renewed = Lease("us", at(70))
+    async with frozen(Replica(databases.open(url_of(store.database))), locked):
+        async with asyncio.timeout(WAIT_S):
+            await store(lambda sagas: sagas.renew([2, 3, 5001], renewed))
+        assert (await store.found(5001)).lease == renewed
+    assert (await store.found(2)).lease == (Lease("us", at(30)) if owner == "us" else renewed)
+    assert (await store.found(3)).lease == Lease("them", at(30))
+
+
+@on_mariadb
+async def test_a_frozen_writer_delays_no_recovery(store: Replica, databases: Databases) -> None:
+    """A saga that is locked by a transaction that goes on nowhere is passed over, and is alone."""
+    await crowd(store)
+    frozen_here = Replica(databases.open(url_of(store.database)))
+    lease = Lease("others", at(90))
+    async with frozen(frozen_here, saga(2, revision=1)), asyncio.timeout(WAIT_S):
+        assert sorted(await store.due(30)) == [2, 3, 5001]
+        assert await store.take_over(saga(2), lease, 30) is None
+        assert await store.take_over(saga(5001), lease, 30) == saga(lease=lease, attempt=2)
+    assert await store.take_over(saga(2), lease, 30) == saga(2, lease=lease, attempt=2)
+
+
+@on_mariadb
+async def test_a_frozen_writer_delays_no_stop(store: Replica, databases: Databases) -> None:
+    """While a saga is locked by a transaction that goes on nowhere, a stop releases the others."""
+    await crowd(store)
+    frozen_here = Replica(databases.open(url_of(store.database)))
+    async with frozen(frozen_here, saga(2, revision=1)), asyncio.timeout(WAIT_S):
+        await store(lambda sagas: sagas.release("us", at(5)))
+        assert (await store.found(5001)).lease == Lease("", at(5))
 
 
 async def test_a_saga_is_handed_back(store: Replica) -> None:

@@ -1,7 +1,7 @@
 """Sagas as dialogues, in the style of FTGO: given this reply, expect that call."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -153,12 +153,12 @@ class Dialogue:
         assert self.journal.kept[-1].booking == booking
         return booking
 
-    async def runs(self) -> Booking:
+    async def runs(self, stored: Callable[[Booking], None] = lambda _: None) -> Booking:
         """Let it run, however it ends."""
         try:
             # Captured: to draw the traceback of an error that is expected takes a second.
             with capture_logs():
-                return await self._runner.run(self._saga, self._booking, self._card)
+                return await self._runner.run(self._saga, self._booking, self._card, stored)
         except OffScript as error:
             pytest.fail(str(error))
 
@@ -172,8 +172,8 @@ class Dialogue:
     async def charge(self, order: ChargeOrder) -> Reply:
         return self._say("take_payment", key=order.key, amount_minor=order.amount_minor)
 
-    async def find(self, booking_reference: str) -> Reply:
-        return self._say("find_payment", reference=booking_reference)
+    async def find(self, booking_reference: str, user_id: str) -> Reply:
+        return self._say("find_payment", reference=booking_reference, user=user_id)
 
     async def give_back(self, booking_reference: str, reason: str) -> Reply:
         return self._say("give_back_payment", reference=booking_reference, reason=reason)

@@ -25,14 +25,14 @@ STATES = ("PENDING", "SUCCESS", "FAILED", "REFUNDED", "PARTIALLY_REFUNDED", "CAN
 DECLINED = {"error_code": "INSUFFICIENT_FUNDS", "error_message": "Payment declined"}
 
 
-def payment(status: str, number: int = 1, refunded: str = "0.00", **more: Any) -> pb.Payment:
+def payment(status: str | int, number: int = 1, refunded: str = "0.00", **more: Any) -> pb.Payment:
     return pb.Payment(
         payment_id=f"pay_{number}",
         status=status,
         amount=Decimal(value="150.00"),
         refunded_amount=Decimal(value=refunded),
         booking_reference=REFERENCE,
-        **more,
+        **{"user_id": "ann", **more},
     )
 
 
@@ -70,7 +70,7 @@ async def charged(answer: Any) -> Outcome:
 async def found(answer: Any) -> Outcome | None:
     payments, _ = await client(answer)
     with capture_logs():
-        return await payments.find(REFERENCE)
+        return await payments.find(REFERENCE, "ann")
 
 
 async def cancelled(answer: Any) -> Outcome:
@@ -106,10 +106,18 @@ EXPECTED = {
 
 @pytest.mark.parametrize("state", STATES)
 async def test_a_payment_as_the_outcome_of_a_charge(state: str) -> None:
-    """Only SUCCESS is done; what is decided against, or was called off, is refused."""
+    """Money that was taken is done; what is decided against, or was called off, is refused."""
     answer = payment(state, **(DECLINED if state == "FAILED" else {}))
     assert await charged(answer) == EXPECTED[state]
     assert await found(pb.ListPaymentsResponse(payments=[answer])) == EXPECTED[state]
+
+
+@pytest.mark.parametrize("state", [0, 99], ids=["unspecified", "newer"])
+async def test_a_state_that_nobody_knows_is_no_refusal(state: int) -> None:
+    """A payment in a state that this program does not know may hold money: it is unknown."""
+    unknown = Unknown(f"pay_1 has status {state}")
+    assert await charged(payment(state)) == unknown
+    assert await found(pb.ListPaymentsResponse(payments=[payment(state)])) == unknown
 
 
 async def test_what_a_charge_says() -> None:
@@ -177,10 +185,20 @@ async def test_a_payment_that_never_was() -> None:
     assert await found(pb.ListPaymentsResponse()) is None
     newest_first = [payment("FAILED", 3), payment("PENDING", 2), payment("SUCCESS", 1)]
     payments, wire = await client(pb.ListPaymentsResponse(payments=newest_first))
-    assert await payments.find(REFERENCE) == Done("pay_1")
+    assert await payments.find(REFERENCE, "ann") == Done("pay_1")
     ((request, options),) = wire.asked
     assert (request.booking_reference, request.page_size) == (REFERENCE, PAYMENTS_MAX)
     assert options == {"timeout_s": TIMEOUT_S}
+
+
+async def test_a_payment_of_somebody_else() -> None:
+    """What others paid in a booking's name is not its charge, older or newer than that."""
+    theirs = [payment("SUCCESS", number, user_id="bob") for number in (3, 1)]
+    assert await found(pb.ListPaymentsResponse(payments=theirs)) is None
+    among = [theirs[0], payment("FAILED", 2, **DECLINED), theirs[1]]
+    outcome = await found(pb.ListPaymentsResponse(payments=among))
+    assert isinstance(outcome, Refused)
+    assert outcome.metadata["paymentId"] == "pay_2"
 
 
 NO_REFUND = Refused("PAYMENT_NOT_REFUNDABLE", "the provider refused the refund")

@@ -151,7 +151,8 @@ async def test_a_payment_that_is_not_decided_for_long(make: type[Dialogue]) -> N
 @pytest.mark.parametrize("booking", [a_booking(), a_booking(created_at=OLD)], ids=["new", "old"])
 async def test_without_its_card_a_saga_asks_what_became_of_its_payment(booking: Booking) -> None:
     """A recovered saga whose payment went through goes on, however late, and charges nothing."""
-    saga = recovered(booking=booking).expect("find_payment", reference=REFERENCE).reply(PAID)
+    saga = recovered(booking=booking)
+    saga.expect("find_payment", reference=REFERENCE, user="ann").reply(PAID)
     await saga.expect("confirm_seats").reply(DONE).ends(CONFIRMED)
 
 

@@ -8,10 +8,12 @@ import pytest
 from support.clock import START
 from support.sagas import OURS
 
+from booking_svc.config import BookingSettings
 from booking_svc.domain.outcome import Done, GivenUp, Pending, Refused, Unknown
 from booking_svc.saga import machine
 from booking_svc.saga.definition import DEFINITIONS, Definition, Step
 from booking_svc.saga.machine import PATIENCE, Direction, Outcome, Patience, Saga, State
+from booking_svc.saga.pace import REST_MAX_S, backoff_s
 from booking_svc.usecases.steps import Steps
 
 GOLDEN = Path(__file__).parent / "golden" / "saga_steps.txt"
@@ -90,6 +92,12 @@ def test_no_other_place_is_reached(definition: Definition) -> None:
     assert seen == expected
 
 
+@pytest.mark.parametrize("place", MOVES, ids=str)
+def test_what_may_still_turn(place: Place) -> None:
+    """A saga may turn back while a refusal would make it, and at no other place."""
+    assert machine.may_turn(at(*place)) is (place in MAY_TURN)
+
+
 @pytest.mark.parametrize("place", [one for one in PLACES if one not in MOVES], ids=str)
 def test_the_other_places_have_nothing_to_do(place: Place) -> None:
     """A step that is not gone through in a direction has no action in it."""
@@ -132,6 +140,13 @@ def test_tries_of_every_kind_count_together() -> None:
         saga = machine.advance(saga, outcome, Patience(refusals=2, tries=4))
     assert (saga.tries, saga.refusals, saga.state) == (3, 1, State.RUNNING)
     assert machine.advance(saga, UNKNOWN, Patience(refusals=2, tries=4)).state is PARKED
+
+
+def test_patience_lasts_for_a_night() -> None:
+    """An undo that comes to nothing is parked after some twelve hours, by default everywhere."""
+    rests_s = [backoff_s(tries, REST_MAX_S) / 2 for tries in range(1, PATIENCE.tries)]
+    assert 11 < sum(rests_s) / 3600 < 13
+    assert BookingSettings().undo_tries_max == Patience().tries == PATIENCE.tries
 
 
 @pytest.mark.parametrize("place", MOVES, ids=str)

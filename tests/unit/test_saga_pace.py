@@ -9,7 +9,7 @@ from support.sagas import OURS
 
 from booking_svc.domain.outcome import Done, Pending, Refused, Unknown
 from booking_svc.saga import pace
-from booking_svc.saga.machine import Outcome, Saga
+from booking_svc.saga.machine import Direction, Outcome, Saga
 from booking_svc.saga.pace import (
     BACKOFF_BASE_S,
     NAP_MAX_S,
@@ -22,6 +22,8 @@ from booking_svc.saga.pace import (
 )
 
 SAGA = Saga(5001, "confirm_booking", "charge", START, OURS)
+UNDO = replace(SAGA, direction=Direction.BACKWARD)
+CANCELLATION = replace(SAGA, definition="cancel_booking", step="refund")
 UNKNOWN, PENDING = Unknown("timeout"), Pending("pay_1")
 
 
@@ -39,8 +41,10 @@ class Least(Random):
         return a
 
 
-def after_tries(tries: int, *, has_card: bool = False, chance: Random | None = None) -> Pause:
-    saga = replace(SAGA, tries=tries)
+def after_tries(
+    tries: int, of: Saga = SAGA, *, has_card: bool = False, chance: Random | None = None
+) -> Pause:
+    saga = replace(of, tries=tries)
     return pause(saga, UNKNOWN, has_card=has_card, chance=chance or Most())
 
 
@@ -70,10 +74,19 @@ def test_a_hiccup_is_slept_through() -> None:
     assert after_tries(NAPS_MAX, chance=Least()) == Pause(0.0)
 
 
-def test_a_saga_in_trouble_makes_room() -> None:
-    """After its naps a saga leaves its process, and rests ever longer up to a bound."""
-    assert after_tries(NAPS_MAX + 1) == Pause(25.6, leaves=True)
-    assert after_tries(60) == Pause(REST_MAX_S, leaves=True)
+@pytest.mark.parametrize("saga", [UNDO, CANCELLATION], ids=["undo", "cancellation"])
+def test_a_saga_in_trouble_makes_room(saga: Saga) -> None:
+    """After its naps a saga that only gives back leaves its process, and rests ever longer."""
+    assert after_tries(NAPS_MAX, saga) == Pause(NAP_MAX_S)
+    assert after_tries(NAPS_MAX + 1, saga) == Pause(25.6, leaves=True)
+    assert after_tries(60, saga) == Pause(REST_MAX_S, leaves=True)
+
+
+@pytest.mark.parametrize("step", ["charge", "confirm"])
+@pytest.mark.parametrize("tries", [NAPS_MAX + 1, 10**9])
+def test_what_may_still_turn_back_is_in_a_hurry(step: str, tries: int) -> None:
+    """A saga whose seats are held for a time only leaves too, but never rests for long."""
+    assert after_tries(tries, replace(SAGA, step=step)) == Pause(NAP_MAX_S, leaves=True)
 
 
 def test_a_card_keeps_a_saga_in_its_process() -> None:

@@ -9,10 +9,10 @@ import pytest
 from support.clock import START
 from support.sagas import OURS, Dialogue, NotingClock, a_booking
 
-from booking_svc.domain.booking import BookingStatus, PaymentStatus
+from booking_svc.domain.booking import Booking, BookingStatus, PaymentStatus
 from booking_svc.domain.outcome import Done, Refused, Unknown
 from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
-from booking_svc.saga.machine import PATIENCE, Outcome, Patience, State
+from booking_svc.saga.machine import PATIENCE, Lease, Outcome, Patience, State
 from booking_svc.saga.pace import NAP_MAX_S, NAPS_MAX
 from booking_svc.saga.runner import LeaseLost, StepRecord, Verdict
 from chassis.errors import DependencyUnavailable, Overloaded
@@ -86,12 +86,48 @@ async def test_the_timeline_says_what_was_done() -> None:
 
 
 async def test_a_saga_that_goes_on_keeps_its_lease() -> None:
-    """Each record leases the saga to the same owner, from the end of its action on."""
+    """While it runs, each record leases the saga to its owner, from the end of its action on."""
     saga = confirming().expect("take_payment").reply(UNKNOWN).expect("take_payment").reply(PAID)
     await saga.expect("confirm_seats").reply(DONE).ends(CONFIRMED)
     slept = timedelta(seconds=saga.clock.naps_s[0])
     leases = [one.saga.lease for one in saga.journal.kept]
-    assert leases == [OURS, *[replace(OURS, until=OURS.until + slept)] * 2]
+    assert leases[:-1] == [OURS, replace(OURS, until=OURS.until + slept)]
+
+
+async def test_what_does_not_run_is_nobodys() -> None:
+    """A saga that has ended, either way, or that is parked is stored as nobody's, from now on."""
+    done = confirming().expect("take_payment").reply(PAID).expect("confirm_seats").reply(DONE)
+    await done.ends(CONFIRMED)
+    undone = confirming().expect("take_payment").reply(DECLINED).expect("release_seats").reply(DONE)
+    await undone.ends(BookingStatus.FAILED)
+    parked = Dialogue(CANCEL_BOOKING, CANCELLED_LATER, card=None, patience=Patience(tries=1))
+    await parked.expect("release_seats").reply(UNKNOWN).ends(CANCELLING)
+    assert [one.ended.state for one in (done, undone, parked)] == [
+        State.SUCCEEDED,
+        State.UNDONE,
+        State.NEEDS_ATTENTION,
+    ]
+    assert {one.ended.lease for one in (done, undone, parked)} == {Lease("", START)}
+
+
+async def test_what_was_stored_is_told() -> None:
+    """Whoever runs a saga hears of its booking each time that it was stored, and not before."""
+    saga, heard = confirming(), []
+    saga.journal.failures = [DependencyUnavailable("away")]
+    saga.expect("take_payment").reply(UNKNOWN).expect("take_payment").reply(PAID)
+    saga.expect("confirm_seats").reply(DONE)
+
+    def stored(booking: Booking) -> None:
+        assert booking == saga.journal.kept[-1].booking
+        heard.append((booking.status, booking.payment_status))
+
+    await saga.runs(stored)
+    assert heard == [
+        (BookingStatus.PENDING, PaymentStatus.PENDING),
+        (BookingStatus.PENDING, PaymentStatus.SUCCESS),
+        (CONFIRMED, PaymentStatus.SUCCESS),
+    ]
+    assert len(saga.journal.kept) == 3
 
 
 async def test_a_saga_in_trouble_leaves_its_process() -> None:

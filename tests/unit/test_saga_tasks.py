@@ -1,104 +1,25 @@
 """Sagas run beside the calls that began them: leased, waited for, and never lost by a stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support.clock import START, ManualClock
+from support.clock import START
+from support.office import LEASE_S, Office
 from support.sagas import CARD, a_booking
 
-from booking_svc.domain.booking import Booking
 from booking_svc.domain.errors import BookingNotFound
 from booking_svc.saga.definition import CONFIRM_BOOKING
-from booking_svc.saga.machine import Lease, Saga
+from booking_svc.saga.machine import Lease
 from booking_svc.saga.runner import LeaseLost
-from booking_svc.usecases.sagas import RECOVERY_ROOM, Sagas
+from booking_svc.usecases.sagas import RECOVERY_ROOM, RENEWALS
 from chassis import context
-from chassis.cards import Card
 from chassis.errors import DependencyUnavailable
 from chassis.tasks import Tasks
 
-LEASE_S = 30.0
 WAIT_S = 20
-
-
-@dataclass
-class Shelf:
-    """`Transactions`, repository and saga store in one: some bookings, and notes of leases."""
-
-    kept: dict[int, Booking] = field(default_factory=dict)
-    renewed: list[tuple[list[int], Lease]] = field(default_factory=list)
-    released: list[tuple[str, object]] = field(default_factory=list)
-
-    @property
-    def sagas(self) -> "Shelf":
-        return self
-
-    async def read(self, unit: Callable[[Any], Awaitable[Any]]) -> Any:
-        return await unit(self)
-
-    write = read
-
-    async def booking(self, booking_id: int) -> Booking | None:
-        return self.kept.get(booking_id)
-
-    async def renew(self, booking_ids: list[int], lease: Lease) -> None:
-        self.renewed.append((booking_ids, lease))
-
-    async def release(self, owner: str, now: object) -> None:
-        self.released.append((owner, now))
-
-
-class HeldRunner:
-    """A runner whose sagas end when the test says so: with a booking, or an error."""
-
-    def __init__(self) -> None:
-        self.cards: list[Card | None] = []
-        self.cut: list[int] = []
-        self._ends: list[asyncio.Future[Booking]] = []
-
-    async def run(self, saga: Saga, _booking: Booking, card: Card | None) -> Booking:
-        self.cards.append(card)
-        self._ends.append(asyncio.get_running_loop().create_future())
-        try:
-            return await self._ends[-1]
-        except asyncio.CancelledError:
-            self.cut.append(saga.attempt)
-            raise
-
-    async def end(self, outcome: Booking | Exception, which: int = -1) -> None:
-        await asyncio.sleep(0)
-        end = self._ends[which]
-        if isinstance(outcome, Exception):
-            end.set_exception(outcome)
-        else:
-            end.set_result(outcome)
-
-
-class Office:
-    """The sagas of one process over fakes."""
-
-    def __init__(self) -> None:
-        self.clock, self.shelf, self.runner = ManualClock(), Shelf(), HeldRunner()
-        self.tasks = Tasks()
-        self.sagas = Sagas(
-            self.shelf,
-            self.runner,
-            self.tasks,
-            self.clock,
-            owner="us",
-            lease_s=LEASE_S,
-            running_max=2,
-        )
-
-    def start(self, booking_id: int = 5001, card: Card | None = None) -> Booking:
-        booking = self.shelf.kept[booking_id] = a_booking(booking_id=booking_id)
-        self.sagas.start(self.sagas.new(CONFIRM_BOOKING, booking_id), booking, card)
-        return booking
 
 
 @pytest.fixture
@@ -142,11 +63,13 @@ async def test_who_waits_gets_the_booking_as_it_ended(office: Office) -> None:
 
 
 async def test_who_has_no_time_gets_the_booking_as_it_is(office: Office) -> None:
-    """A caller whose time is over gets what is stored, and the saga goes on."""
+    """A caller whose time is over gets what was stored last, from memory, and the saga goes on."""
     booking = office.start()
     context.deadline.set(asyncio.get_running_loop().time() - 1)
     assert await office.sagas.wait(booking) == booking
-    assert office.runner.cut == []
+    await office.runner.store(booking.paid("pay_1"))
+    assert await office.sagas.wait(booking) == booking.paid("pay_1")
+    assert (office.runner.cut, office.shelf.reads) == ([], 0)
     await office.runner.end(booking)
     await office.tasks.drain(WAIT_S)
 
@@ -176,17 +99,49 @@ async def test_a_process_has_room_for_so_many(office: Office) -> None:
     When no more may begin, some can still be taken over, but not without end.
     """
     booking = office.start(1)
-    assert (office.sagas.room, office.sagas.is_full) == (RECOVERY_ROOM + 1, False)
+    assert (office.sagas.room, office.is_full()) == (RECOVERY_ROOM + 1, False)
     for number in range(2, RECOVERY_ROOM + 4):
-        assert office.sagas.is_full is (number > 2)
+        assert office.is_full() is (number > 2)
         office.start(number)
-    assert (office.sagas.room, office.sagas.is_full) == (0, True)
+    assert (office.sagas.room, office.is_full()) == (0, True)
     with capture_logs():
         await office.runner.end(LeaseLost(), 0)
         for number in range(1, RECOVERY_ROOM + 3):
             await office.runner.end(booking, number)
         await office.tasks.drain(WAIT_S)
-    assert (office.sagas.room, office.sagas.is_full) == (RECOVERY_ROOM + 2, False)
+    assert (office.sagas.room, office.is_full()) == (RECOVERY_ROOM + 2, False)
+
+
+async def test_what_is_prepared_has_a_place(office: Office) -> None:
+    """A saga that is being prepared counts like one that runs, until that ends, however it ends."""
+    with suppress(LookupError), office.sagas.place():
+        with office.sagas.place():
+            assert office.is_full()
+        raise LookupError
+    assert not office.is_full()
+    office.start()
+    with office.sagas.place():
+        assert office.is_full()
+    await office.runner.end(a_booking())
+    await office.tasks.drain(WAIT_S)
+
+
+async def test_what_begins_here_is_not_taken_for_lost(office: Office) -> None:
+    """A saga that is being stored counts as one that runs here, for as long as its task goes on."""
+    may_store = asyncio.Event()
+
+    async def store() -> None:
+        office.sagas.new(CONFIRM_BOOKING, 5001)
+        await may_store.wait()
+
+    storing = asyncio.create_task(office.sagas.begin(store()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert (office.sagas.running, office.sagas.runs(5001)) == ([5001], False)
+    may_store.set()
+    await storing
+    await asyncio.sleep(0)
+    assert office.sagas.running == []
 
 
 async def test_the_next_saga_of_a_booking_takes_the_place(office: Office) -> None:
@@ -218,6 +173,11 @@ async def test_leases_of_what_runs_are_renewed(office: Office) -> None:
     assert office.shelf.renewed == [([2], Lease("us", START + timedelta(seconds=20 + LEASE_S)))]
     await office.runner.end(booking)
     await office.tasks.drain(WAIT_S)
+
+
+def test_two_renewals_may_fail() -> None:
+    """After two renewals that failed, the third still comes before the lease is over."""
+    assert 3 * LEASE_S / RENEWALS < LEASE_S
 
 
 async def test_a_stop_lets_go_of_everything(office: Office) -> None:

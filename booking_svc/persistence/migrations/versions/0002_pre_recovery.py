@@ -27,7 +27,6 @@ def upgrade() -> None:
         op.add_column("sagas", column)
     op.drop_index("ix_sagas_state", "sagas")
     op.create_index("ix_sagas_due", "sagas", ["state", "leased_until"])
-    op.create_index("ix_sagas_owner", "sagas", ["owner"])
     op.create_table(
         "saga_steps",
         sa.Column("step_id", Int64, primary_key=True, autoincrement=False),

@@ -143,7 +143,9 @@ class BookingServiceServicer:
         returns the booking as it then is.
 
         Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `FAILED_PRECONDITION`
-        (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing).
+        (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing), `RESOURCE_EXHAUSTED`
+        (`OVERLOADED`: nothing is stored, retry after the delay in
+        `google.rpc.RetryInfo`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -87,7 +87,9 @@ class BookingServiceStub:
     returns the booking as it then is.
 
     Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `FAILED_PRECONDITION`
-    (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing).
+    (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing), `RESOURCE_EXHAUSTED`
+    (`OVERLOADED`: nothing is stored, retry after the delay in
+    `google.rpc.RetryInfo`).
     """
     WatchBooking: _grpc.UnaryStreamMultiCallable[_booking_pb2.WatchBookingRequest, _booking_pb2.Booking]
     """Streams one of the caller's bookings: as it is now, then at each change. Has
@@ -171,7 +173,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     returns the booking as it then is.
 
     Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `FAILED_PRECONDITION`
-    (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing).
+    (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing), `RESOURCE_EXHAUSTED`
+    (`OVERLOADED`: nothing is stored, retry after the delay in
+    `google.rpc.RetryInfo`).
     """
     WatchBooking: _aio.UnaryStreamMultiCallable[_booking_pb2.WatchBookingRequest, _booking_pb2.Booking]  # type: ignore[assignment]
     """Streams one of the caller's bookings: as it is now, then at each change. Has
@@ -276,7 +280,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         returns the booking as it then is.
 
         Errors: `NOT_FOUND` (`BOOKING_NOT_FOUND`), `FAILED_PRECONDITION`
-        (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing).
+        (`BOOKING_NOT_CANCELLABLE`: it has failed, or is failing), `RESOURCE_EXHAUSTED`
+        (`OVERLOADED`: nothing is stored, retry after the delay in
+        `google.rpc.RetryInfo`).
         """
 
     @_abc_1.abstractmethod
