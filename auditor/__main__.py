@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from auditor.examine import Report, examine
+from auditor.examine import AGAIN_S, Report, examine
 from auditor.journal import read_journal
 from auditor.reading import CannotRead, Urls
 
@@ -16,9 +16,12 @@ CLEAN, FOUND, CANNOT_TELL = 0, 1, 2
 DESCRIPTION = """\
 Reads the databases of a stack, knows none of its code, and says what is wrong: money that is
 taken and not due, seats that two have or nobody, answers that are no longer true, keys, sagas
-and events that do not fit, card numbers. Nothing is written. Look at a system at rest: stopped,
-killed, or with nothing to do; while it works, the databases are read at slightly different
-moments.
+and events that do not fit, card numbers. Nothing is written.
+
+It may work meanwhile. The databases are seen as they are at moments that differ by milliseconds,
+so that what is under way between two of them can look wrong: when something is found, there is a
+second look a little later, and only what is found both times, of the same code and ids, is
+reported. With --settled one look is enough: the system has come to rest.
 """
 EPILOG = """\
 URLs are SQLAlchemy's, as the services use: sqlite+aiosqlite:///var/booking.db,
@@ -43,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     urls = Urls(told.booking, told.payment, told.inventory, told.provider)
     try:
         answers = [entry for path in told.journal for entry in read_journal(path)]
-        report = asyncio.run(examine(urls, answers=answers, settled=told.settled))
+        report = asyncio.run(
+            examine(urls, answers=answers, settled=told.settled, again_s=told.again)
+        )
     except CannotRead as error:
         print(f"auditor: {error}", file=sys.stderr)
         return CANNOT_TELL
@@ -63,6 +68,8 @@ def summary(report: Report) -> str:
         f"{report.answers} answers",
         "provider asked" if report.asked_provider else "provider not asked",
     ]
+    if report.gone is not None:
+        parts.append(f"looked twice: {report.gone} more only the first time")
     if report.parked:
         parts.append(f"parked for an operator: {' '.join(report.parked)}")
     if report.by_hand:
@@ -97,6 +104,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="everything has had the time to end: what has not is a finding,"
         " but for bookings that are parked for an operator",
+    )
+    parser.add_argument(
+        "--again",
+        metavar="S",
+        type=float,
+        default=AGAIN_S,
+        help="seconds before the second look, without --settled (default: %(default)s)",
     )
     return parser
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from auditor.reading import Row, Tables
+from auditor.findings import Finding
+from auditor.tables import Row, Tables
 
 DEAD = ("FAILED", "CANCELLED")
 # A saga that is to go on, by itself or by an operator.
@@ -32,10 +33,11 @@ class Evidence:
     booking: Tables
     payment: Tables
     inventory: Tables
-    provider: Tables = field(default_factory=dict)
     # None: the provider is not asked.
     books: Books | None = None
     journal: Sequence[Row] = ()
+    # What was seen while the rows were read.
+    cards: Sequence[Finding] = ()
     # Whether everything had the time to end.
     settled: bool = False
 
@@ -110,6 +112,21 @@ class Evidence:
         return self.booking["saga_steps"]
 
     @cached_property
+    def timelines(self) -> Mapping[tuple[int, str], Sequence[Row]]:
+        """The steps of each saga as they began; those of one moment by their attempts."""
+        return grouped(
+            sorted(
+                self.saga_steps, key=lambda one: (one["began_at"], one["attempt"], one["took_ms"])
+            ),
+            lambda one: (one["booking_id"], one["definition"]),
+        )
+
+    @cached_property
+    def events_of(self) -> Mapping[str, Sequence[Row]]:
+        """What was told, by booking reference."""
+        return grouped(self.booking["outbox"], lambda one: one["subject"])
+
+    @cached_property
     def parked(self) -> frozenset[int]:
         """Bookings of which a saga waits for an operator."""
         sagas = self.booking["sagas"]
@@ -140,19 +157,24 @@ class Evidence:
         return 0 if booking["status"] in DEAD else None
 
 
-def grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> Mapping[Any, list[Row]]:
+def grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> Mapping[Any, Sequence[Row]]:
     """Rows by a key; a key of no row is not in it."""
-    groups: defaultdict[Any, list[Row]] = defaultdict(list)
+    groups: dict[Any, Any] = {}
     for row in rows:
-        groups[key(row)].append(row)
-    return dict(groups)
+        groups.setdefault(key(row), []).append(row)
+    # Most are of one row, and there are many: a tuple is half as large as a list.
+    for name, some in groups.items():
+        groups[name] = tuple(some)
+    return groups
 
 
-def distinct(pairs: Iterable[tuple[Any, Any]]) -> Mapping[Any, set[Any]]:
-    """The different second values by the first."""
+def several(pairs: Iterable[tuple[Any, Any]]) -> Mapping[Any, set[Any]]:
+    """The different second values by the first, where there is more than one."""
+    first: dict[Any, Any] = {}
     groups: defaultdict[Any, set[Any]] = defaultdict(set)
     for key, value in pairs:
-        groups[key].add(value)
+        if first.setdefault(key, value) != value:
+            groups[key] |= {first[key], value}
     return dict(groups)
 
 

@@ -14,9 +14,10 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from auditor.evidence import Evidence, distinct
+from auditor.evidence import Evidence, several
 from auditor.findings import Code, Finding
-from auditor.reading import CannotRead, Row
+from auditor.reading import CannotRead
+from auditor.tables import Row
 
 FINAL = ("CONFIRMED", "FAILED", "CANCELLED")
 
@@ -78,15 +79,14 @@ def answers_stay(evidence: Evidence) -> Iterator[Finding]:
 def answered_once(evidence: Evidence) -> Iterator[Finding]:
     """A key is answered with one booking, and with one final answer."""
     entries = _with_key(evidence)
-    bookings = distinct([(_key(one), str(_booking_id(evidence, one))) for one in entries])
-    answers = distinct([(_key(one), one["status"]) for one in entries if one["status"] in FINAL])
-    for key in sorted(bookings):
-        if len(bookings[key]) > 1:
-            text = f"was answered with several bookings: {', '.join(sorted(bookings[key]))}"
-            yield Finding(Code.ANSWERED_TWICE, " ".join(key), text)
-        if len(answers.get(key, ())) > 1:
-            text = f"was answered differently: {', '.join(sorted(answers[key]))}"
-            yield Finding(Code.ANSWERED_TWICE, " ".join(key), text)
+    bookings = several((_key(one), str(_booking_id(evidence, one))) for one in entries)
+    for key, told in bookings.items():
+        text = f"was answered with several bookings: {', '.join(sorted(told))}"
+        yield Finding(Code.ANSWERED_TWICE, " ".join(key), text)
+    answers = several((_key(one), one["status"]) for one in entries if one["status"] in FINAL)
+    for key, told in answers.items():
+        text = f"was answered differently: {', '.join(sorted(told))}"
+        yield Finding(Code.ANSWERED_TWICE, " ".join(key), text)
 
 
 def answered_with_its_own(evidence: Evidence) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ Keys may be purged when their time is over: a booking without a key is as it sho
 
 from collections.abc import Iterator
 
-from auditor.evidence import Evidence, distinct
+from auditor.evidence import Evidence, several
 from auditor.findings import Code, Finding
 
 
@@ -33,14 +33,13 @@ def key_has_subject(evidence: Evidence) -> Iterator[Finding]:
 
 def key_alone(evidence: Evidence) -> Iterator[Finding]:
     """A booking was made with one key."""
-    pairs = [
+    pairs = (
         (one["subject"], f"{one['owner']} {one['idempotency_key']}")
         for one in evidence.booking["idempotency_keys"]
-    ]
-    for subject, keys in distinct(pairs).items():
-        if len(keys) > 1:
-            text = f"was made with several keys: {', '.join(sorted(keys))}"
-            yield Finding(Code.KEYS_SHARE_BOOKING, f"booking {subject}", text)
+    )
+    for subject, keys in several(pairs).items():
+        text = f"was made with several keys: {', '.join(sorted(keys))}"
+        yield Finding(Code.KEYS_SHARE_BOOKING, f"booking {subject}", text)
 
 
 def key_of_user(evidence: Evidence) -> Iterator[Finding]:

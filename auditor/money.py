@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from auditor.evidence import Evidence
 from auditor.findings import Code, Finding
-from auditor.reading import Row
+from auditor.tables import Row
 
 TAKEN = ("SUCCESS", "PARTIALLY_REFUNDED", "REFUNDED")
 # As booking references are made. Clients that only pay may use any other.
@@ -14,7 +14,7 @@ OURS = re.compile(r"BK-\d{4}-[2-9A-Z]{10}")
 
 def is_taken(payment: Row) -> bool:
     """Whether money was taken, given back since or not; a cancelled payment may come too late."""
-    too_late = payment["status"] == "CANCELLED" and payment["transaction_id"] != ""
+    too_late = payment["status"] == "CANCELLED" and bool(payment["transaction_id"])
     return payment["status"] in TAKEN or too_late
 
 

@@ -6,9 +6,9 @@ An event has no number until one is given to it, in the order in which events we
 from collections import Counter
 from collections.abc import Iterator
 
-from auditor.evidence import Evidence, grouped
+from auditor.evidence import Evidence
 from auditor.findings import Code, Finding
-from auditor.reading import Row, Tables
+from auditor.tables import Row, Tables
 
 # The first few are enough to begin with.
 NAMED_MAX = 5
@@ -19,7 +19,7 @@ def events_told(evidence: Evidence) -> Iterator[Finding]:
 
     Bookings from before timelines were kept have no events either.
     """
-    events = _events_of(evidence)
+    events = evidence.events_of
     timelines = {one["booking_id"] for one in evidence.saga_steps}
     for booking in evidence.bookings:
         reference = booking["booking_reference"]
@@ -37,14 +37,14 @@ def events_told(evidence: Evidence) -> Iterator[Finding]:
 
 def events_of_bookings(evidence: Evidence) -> Iterator[Finding]:
     """An event is about a booking that exists."""
-    for reference in _events_of(evidence).keys() - evidence.booking_by_reference.keys():
+    for reference in evidence.events_of.keys() - evidence.booking_by_reference.keys():
         text = "is told of, and is no booking"
         yield Finding(Code.EVENT_WITHOUT_SUBJECT, reference, text)
 
 
 def events_in_order(evidence: Evidence) -> Iterator[Finding]:
     """That a booking is cancelled is told after that it was confirmed."""
-    for reference, events in _events_of(evidence).items():
+    for reference, events in evidence.events_of.items():
         numbers = {one["kind"]: one["sequence"] for one in events}
         confirmed, cancelled = numbers.get("CONFIRMED"), numbers.get("CANCELLED")
         if cancelled is not None and "CONFIRMED" in numbers and not _before(confirmed, cancelled):
@@ -61,9 +61,9 @@ def numbers_without_gap(evidence: Evidence) -> Iterator[Finding]:
         numbers = sorted(_numbers(tables))
         last = max((one["last_sequence"] for one in tables["outbox_counter"]), default=0)
         first = numbers[0] if numbers else last + 1
-        wanted, found = Counter(range(first, last + 1)), Counter(numbers)
-        wrong = sorted((wanted - found) + (found - wanted))
-        if wrong:
+        if numbers != list(range(first, last + 1)):
+            wanted, found = Counter(range(first, last + 1)), Counter(numbers)
+            wrong = sorted((wanted - found) + (found - wanted))
             text = f"the last number is {last}; missing or too many: {wrong[:NAMED_MAX]}"
             yield Finding(Code.EVENT_NUMBERS_DIFFER, f"{name} outbox", text)
 
@@ -72,10 +72,6 @@ def _wanted(booking: Row) -> list[str]:
     confirmed = ["CONFIRMED"] if booking["confirmed_at"] is not None else []
     ended = [booking["status"]] if booking["status"] in ("FAILED", "CANCELLED") else []
     return confirmed + ended
-
-
-def _events_of(evidence: Evidence) -> dict[str, list[Row]]:
-    return dict(grouped(evidence.booking["outbox"], lambda one: one["subject"]))
 
 
 def _numbers(tables: Tables) -> list[int]:

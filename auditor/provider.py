@@ -9,7 +9,7 @@ from datetime import datetime
 from auditor.evidence import Books, Evidence
 from auditor.findings import Code, Finding
 from auditor.money import is_open, is_taken
-from auditor.reading import Row, Tables
+from auditor.tables import Row, Tables
 
 
 def books_of(provider: Tables, now: datetime) -> Books:

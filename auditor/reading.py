@@ -1,35 +1,27 @@
-"""Reading: every row of every table, as plain dictionaries. Nothing is ever written.
+"""Reading: every row of every table goes by once. Nothing is ever written.
 
-Each database is read as it was at one moment; the moments differ by a little. So look at a
-system at rest: stopped, killed, or with nothing to do.
+First a snapshot of each database is opened, then they are read: the moments that they show are
+milliseconds apart, however long the reading takes.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, inspect, make_url
+from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-Row = Mapping[str, Any]
-Tables = Mapping[str, Sequence[Row]]
+from auditor.tables import UNSHARED, USED, WHETHER, Row, Tables, row_of
 
-# Without these it is not the database that it is said to be.
-REQUIRED = {
-    "booking": (
-        "bookings", "booking_seats", "reservation_claims", "sagas", "saga_steps",
-        "outbox", "outbox_counter", "idempotency_keys",
-    ),
-    "payment": (
-        "payments", "refunds", "booking_fences", "outbox", "outbox_counter", "idempotency_keys",
-    ),
-    "inventory": ("events", "seats", "reservations", "idempotency_keys"),
-    "provider": ("provider_charges", "provider_refunds"),
-}  # fmt: skip
+# Is shown `database.table.column` and some of its values.
+Look = Callable[[str, Sequence[Any]], None]
+# Rows at a time: enough that a step costs nothing, too few to weigh.
+BATCH = 2000
 
 
 class CannotRead(Exception):
@@ -47,74 +39,136 @@ class Urls:
     provider: str | None = None
 
 
-async def read_tables(name: str, url: str) -> Tables:
-    """All tables of a database, named as in `Urls`.
+async def read_all(urls: Urls, look: Look) -> dict[str, Tables]:
+    """What the checks use of each database, named as in `Urls`; `look` is shown everything.
 
     Raises:
-        CannotRead: it cannot be reached, or is not what it should be.
+        CannotRead: one cannot be reached, or is not what it should be.
     """
+    named = {one.name: getattr(urls, one.name) for one in fields(urls)}
+    async with AsyncExitStack() as stack:
+        opened = [await _open(stack, name, url) for name, url in named.items() if url is not None]
+        for snapshot in opened:
+            await snapshot.begin()
+        # Each value once, however many rows have it.
+        shared: dict[Any, Any] = {}
+        return {one.name: await one.read(look, shared) for one in opened}
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """One database, as it is at one moment."""
+
+    name: str
+    url: URL
+    connection: AsyncConnection
+
+    async def begin(self) -> None:
+        """From here on, what is read does not change."""
+        with _naming(self.name, self.url):
+            for statement in _beginning(self.url):
+                await self.connection.exec_driver_sql(statement)
+
+    async def read(self, look: Look, shared: dict[Any, Any]) -> Tables:
+        """Read all tables, and keep what is used."""
+        used = USED[self.name]
+        tables: dict[str, list[Row]] = {table: [] for table in used}
+        with _naming(self.name, self.url):
+            names = await self.connection.run_sync(_table_names)
+            self._demand(table for table in used if table not in names)
+            for table in names:
+                columns = used.get(table, "").split()
+                new = row_of(table, columns)
+                async for values in self._values(table, columns, look):
+                    if columns:
+                        kept = (_plain(name, values[name], shared) for name in columns)
+                        tables[table] += map(new, *kept)
+        return tables
+
+    async def _values(
+        self, table: str, used: Sequence[str], look: Look
+    ) -> AsyncIterator[dict[str, Sequence[Any]]]:
+        """The values of some rows after the other, by column."""
+        # The name comes from the database itself.
+        found = await self.connection.stream(text(f"SELECT * FROM {table}"))  # noqa: S608
+        names = list(found.keys())
+        self._demand(f"{table}.{name}" for name in used if name not in names)
+        async for rows in found.partitions(BATCH):
+            values = dict(zip(names, zip(*rows, strict=True), strict=True))
+            for name in names:
+                look(f"{self.name}.{table}.{name}", values[name])
+            yield values
+
+    def _demand(self, missing: Iterator[str]) -> None:
+        if names := ", ".join(missing):
+            message = f"{self.url} is not a {self.name} database of this version: no {names}"
+            raise CannotRead(message)
+
+
+async def _open(stack: AsyncExitStack, name: str, url: str) -> _Snapshot:
     try:
         parsed = make_url(url)
     except SQLAlchemyError:
         # The text would show the password.
         message = f"the URL of the {name} database is not one that SQLAlchemy understands"
         raise CannotRead(message) from None
+    with _naming(name, parsed):
+        # A connection that commits by itself, so that the one transaction is ours to begin.
+        engine = create_async_engine(
+            _read_only(parsed), isolation_level="AUTOCOMMIT", hide_parameters=True
+        )
+        stack.push_async_callback(engine.dispose)
+        return _Snapshot(name, parsed, await stack.enter_async_context(engine.connect()))
+
+
+@contextmanager
+def _naming(name: str, url: URL) -> Iterator[None]:
     try:
-        tables = await _read(parsed)
+        yield
     # A driver that is missing, a host that is not there, a password that is wrong.
     except (SQLAlchemyError, ImportError, OSError) as error:
         cause = getattr(error, "orig", None) or error
-        message = f"cannot read the {name} database at {parsed}: {cause}"
+        message = f"cannot read the {name} database at {url}: {cause}"
         raise CannotRead(message) from None
-    missing = [table for table in REQUIRED[name] if table not in tables]
-    if missing:
-        message = f"{parsed} is not a {name} database of this version: no {', '.join(missing)}"
-        raise CannotRead(message)
-    return tables
 
 
-async def _read(url: URL) -> Tables:
-    is_sqlite = url.get_backend_name() == "sqlite"
-    # A connection that commits by itself, so that the one transaction is ours to begin.
-    engine = create_async_engine(
-        _read_only(url) if is_sqlite else url, isolation_level="AUTOCOMMIT", hide_parameters=True
-    )
-    # One snapshot, which is read-only for the server too.
-    snapshot = "BEGIN" if is_sqlite else "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-    try:
-        async with engine.connect() as connection:
-            await connection.exec_driver_sql(snapshot)
-            names = await connection.run_sync(_table_names)
-            tables = {name: await _rows(connection, name) for name in names}
-            await connection.exec_driver_sql("ROLLBACK")
-            return tables
-    finally:
-        await engine.dispose()
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
 
 
 def _read_only(url: URL) -> URL:
+    if not _is_sqlite(url):
+        return url
     path = Path(url.database or "").absolute()
     # A plain error if it cannot be opened: the driver's comes from a thread of its own.
     path.open("rb").close()
     return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
 
 
+def _beginning(url: URL) -> Sequence[str]:
+    if _is_sqlite(url):
+        # The moment is that of the first reading.
+        return ("BEGIN", "SELECT count(*) FROM sqlite_master")
+    return (
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    )
+
+
 def _table_names(connection: Connection) -> list[str]:
     return inspect(connection).get_table_names()
 
 
-async def _rows(connection: AsyncConnection, table: str) -> list[Row]:
-    # The name comes from the database itself.
-    found = await connection.exec_driver_sql(f"SELECT * FROM {table}")  # noqa: S608
-    return [plain(row) for row in found.mappings()]
+def _plain(name: str, values: Sequence[Any], shared: dict[Any, Any]) -> Sequence[Any]:
+    """Values of a column, as they are on every database."""
+    if name in WHETHER:
+        return [True if value else None for value in values]
+    if name.endswith("_at"):
+        return [_moment(value) for value in values]
+    return values if name in UNSHARED else list(map(shared.setdefault, values, values))
 
 
-def plain(row: Mapping[Any, Any]) -> Row:
-    """A row as it is on every database: moments are in UTC, and SQLite gives them as text."""
-    return {name: _plain(name, value) for name, value in row.items()}
-
-
-def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, str) and name.endswith(("_at", "_until")):
-        value = datetime.fromisoformat(value)
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+def _moment(value: Any) -> datetime | None:
+    """In UTC; SQLite gives it as text."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment and moment.replace(tzinfo=UTC)

@@ -1,13 +1,13 @@
 """Sagas: every unfinished booking has one that goes on, each has one writer, and all end."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 
-from auditor.evidence import OPEN_SAGA, Evidence, grouped
+from auditor.evidence import OPEN_SAGA, Evidence
 from auditor.findings import Code, Finding
 from auditor.money import is_open
-from auditor.reading import Row
 
 UNFINISHED = ("PENDING", "CANCELLING")
 # What the other service said to an action. The rest of a timeline is by operators.
@@ -39,7 +39,7 @@ def saga_of_booking(evidence: Evidence) -> Iterator[Finding]:
         if booking_id not in evidence.booking_by_id:
             about = f"booking {booking_id} {definition}"
             yield Finding(Code.SAGA_WITHOUT_BOOKING, about, "the saga has no booking")
-    for booking_id, definition in _timelines(evidence).keys() - sagas:
+    for booking_id, definition in evidence.timelines.keys() - sagas:
         about = f"booking {booking_id} {definition}"
         yield Finding(Code.SAGA_WITHOUT_BOOKING, about, "the timeline has no saga")
 
@@ -49,7 +49,7 @@ def attempts_known(evidence: Evidence) -> Iterator[Finding]:
     reached = {
         (one["booking_id"], one["definition"]): one["attempt"] for one in evidence.booking["sagas"]
     }
-    for name, steps in _timelines(evidence).items():
+    for name, steps in evidence.timelines.items():
         last = max(one["attempt"] for one in steps)
         if name in reached and last > reached[name]:
             text = f"a step was taken under attempt {last}, and the saga is at {reached[name]}"
@@ -58,7 +58,7 @@ def attempts_known(evidence: Evidence) -> Iterator[Finding]:
 
 def attempts_grow(evidence: Evidence) -> Iterator[Finding]:
     """Once a step was taken under an attempt, none begins under an earlier one."""
-    for name, steps in _timelines(evidence).items():
+    for name, steps in evidence.timelines.items():
         for before, after in pairwise(steps):
             if after["attempt"] < before["attempt"]:
                 text = f"attempt {after['attempt']} took a step after {before['attempt']} had begun"
@@ -67,7 +67,7 @@ def attempts_grow(evidence: Evidence) -> Iterator[Finding]:
 
 def one_writer(evidence: Evidence) -> Iterator[Finding]:
     """Under one attempt, a step begins after the one before it has ended."""
-    for name, steps in _timelines(evidence).items():
+    for name, steps in evidence.timelines.items():
         acted = [one for one in steps if one["outcome"] in ACTED]
         for before, after in pairwise(acted):
             ended_at = before["began_at"] + timedelta(milliseconds=before["took_ms"]) - ROUNDING
@@ -78,12 +78,14 @@ def one_writer(evidence: Evidence) -> Iterator[Finding]:
 
 def done_once(evidence: Evidence) -> Iterator[Finding]:
     """What a step of a saga did is not done again, nor undone twice."""
-    done = [one for one in evidence.saga_steps if one["outcome"] in ("DONE", "RESOLVED")]
-    columns = ("booking_id", "definition", "step", "action")
-    for name, steps in grouped(done, lambda one: tuple(one[key] for key in columns)).items():
-        if len(steps) > 1:
-            text = f"{name[3]} was done {len(steps)} times"
-            yield Finding(Code.STEP_DONE_TWICE, _about(name[:2]), text)
+    for name, steps in evidence.timelines.items():
+        done = [one for one in steps if one["outcome"] in ("DONE", "RESOLVED")]
+        times = Counter((one["step"], one["action"]) for one in done)
+        for (_, action), number in times.items():
+            if number > 1:
+                yield Finding(
+                    Code.STEP_DONE_TWICE, _about(name), f"{action} was done {number} times"
+                )
 
 
 def bookings_settled(evidence: Evidence) -> Iterator[Finding]:
@@ -120,15 +122,6 @@ def refunds_settled(evidence: Evidence) -> Iterator[Finding]:
         if refund["status"] == "PENDING" and not parked:
             about = f"{refund['refund_id']} {refund['payment_id']}"
             yield Finding(Code.REFUND_NOT_SETTLED, about, "is still PENDING")
-
-
-def _timelines(evidence: Evidence) -> dict[tuple[int, str], Sequence[Row]]:
-    """The steps of each saga as they began; those of one moment in the order of their attempts."""
-    groups = grouped(evidence.saga_steps, lambda one: (one["booking_id"], one["definition"]))
-    return {
-        name: sorted(steps, key=lambda one: (one["began_at"], one["attempt"], one["took_ms"]))
-        for name, steps in groups.items()
-    }
 
 
 def _about(name: tuple[int, str]) -> str:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from auditor.evidence import DEAD, Evidence, distinct
+from auditor.evidence import DEAD, Evidence, several
 from auditor.findings import Code, Finding
-from auditor.reading import Row
+from auditor.tables import Row
 
 
 def seats_booked(evidence: Evidence) -> Iterator[Finding]:
@@ -33,27 +33,25 @@ def seats_of_the_dead(evidence: Evidence) -> Iterator[Finding]:
 
 def seats_alone(evidence: Evidence) -> Iterator[Finding]:
     """A seat belongs to one confirmed booking at most."""
-    confirmed = [
+    confirmed = (
         (reservation["seat_id"], booking["booking_reference"])
         for booking, seat in _booked_seats(evidence)
         if booking["status"] == "CONFIRMED"
         and (reservation := evidence.reservations.get(seat["reservation_id"]))
-    ]
-    for seat_id, owners in distinct(confirmed).items():
-        if len(owners) > 1:
-            text = f"belongs to several confirmed bookings: {', '.join(sorted(owners))}"
-            yield Finding(Code.SEAT_SHARED, f"seat {seat_id}", text)
+    )
+    for seat_id, owners in several(confirmed).items():
+        text = f"belongs to several confirmed bookings: {', '.join(sorted(owners))}"
+        yield Finding(Code.SEAT_SHARED, f"seat {seat_id}", text)
 
 
 def reservations_alone(evidence: Evidence) -> Iterator[Finding]:
     """A reservation belongs to one booking for ever, whatever becomes of that booking."""
-    pairs = [
+    pairs = (
         (one["reservation_id"], str(one["booking_id"])) for one in evidence.booking["booking_seats"]
-    ]
-    for reservation_id, owners in distinct(pairs).items():
-        if len(owners) > 1:
-            text = f"belongs to several bookings: {', '.join(sorted(owners))}"
-            yield Finding(Code.RESERVATION_SHARED, f"reservation {reservation_id}", text)
+    )
+    for reservation_id, owners in several(pairs).items():
+        text = f"belongs to several bookings: {', '.join(sorted(owners))}"
+        yield Finding(Code.RESERVATION_SHARED, f"reservation {reservation_id}", text)
 
 
 def claims(evidence: Evidence) -> Iterator[Finding]:

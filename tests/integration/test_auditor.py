@@ -3,17 +3,20 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, create_engine, insert, text
+from sqlalchemy import MetaData, create_engine, insert, make_url, text
 from support.audited import CONFIRMED, JOURNAL, PARKED, REFERENCES, world
 from support.databases import Databases, url_of
 from support.spoiled import SPOILED, Spoiled, one_more, said
 
-from auditor import Code, Urls, audit, examine
+from auditor import CannotRead, Code, Urls, audit, examine
 from auditor.__main__ import main
+from auditor.reading import read_all
 from chassis.database import Database
 from payment_svc.providers.mock_ledger import MockLedger
 
@@ -52,6 +55,16 @@ def spoil(folder: Path, database: str, sql: str) -> None:
     connection = sqlite3.connect(folder / f"{database}.db")
     connection.executescript(sql)
     connection.close()
+
+
+def by_another(url: str, sql: str) -> None:
+    """At once, and by a connection of its own."""
+    parsed = make_url(url)
+    driver = {"sqlite": "sqlite", "mysql": "mysql+pymysql"}[parsed.get_backend_name()]
+    engine = create_engine(parsed.set(drivername=driver))
+    with engine.begin() as connection:
+        connection.execute(text(sql))
+    engine.dispose()
 
 
 def urls_in(folder: Path) -> Urls:
@@ -169,6 +182,88 @@ async def test_what_an_operator_resolved_is_not_judged(folder: Path) -> None:
     assert report.by_hand == [REFERENCES[PARKED]]
 
 
+SEAT_GONE = "UPDATE seats SET booked = 0 WHERE seat_id = 1"
+SEAT_BACK = "UPDATE seats SET booked = 1 WHERE seat_id = 1"
+ANOTHER_GONE = "UPDATE seats SET booked = 0 WHERE seat_id = 2"
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "found", "gone"),
+    [
+        ("", ["reservation 1030 seat 1"], 0),
+        (SEAT_BACK, [], 1),
+        (f"{SEAT_BACK}; {ANOTHER_GONE}", [], 1),
+        (ANOTHER_GONE, ["reservation 1030 seat 1"], 0),
+    ],
+    ids=["nothing changes", "it ends well", "another comes", "one more comes"],
+)
+async def test_what_is_found_once_is_not_reported(
+    folder: Path, meanwhile: str, found: list[str], gone: int
+) -> None:
+    """What only one of two looks finds is under way: what both find is reported."""
+    spoil(folder, "inventory", SEAT_GONE)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        spoil(folder, "inventory", meanwhile)
+
+    report = await examine(urls_in(folder), answers=JOURNAL, again_s=7, sleep=sleep)
+    assert [one.about for one in report.findings] == found
+    assert (slept, report.gone) == ([7], gone)
+
+
+@pytest.mark.parametrize(("sql", "settled"), [("", False), (SEAT_GONE, True)])
+async def test_one_look_is_enough_at_rest(folder: Path, *, sql: str, settled: bool) -> None:
+    """Nobody waits for a second look when nothing is found, or everything has ended."""
+    spoil(folder, "inventory", sql)
+
+    async def never(_seconds: float) -> None:
+        pytest.fail("it waits")
+
+    report = await examine(urls_in(folder), answers=JOURNAL, settled=settled, sleep=never)
+    assert (len(report.findings), report.gone) == (int(settled), None)
+
+
+async def test_all_databases_are_seen_as_they_were_at_the_beginning(
+    on_server: dict[str, Database],
+) -> None:
+    """What changes in one database while another is read is not seen."""
+    urls = Urls(*(url_of(on_server[name]) for name in TABLES))
+    changes = {
+        "inventory": SEAT_GONE,
+        "payment": "DELETE FROM refunds",
+        "provider": "DELETE FROM provider_charges",
+    }
+
+    def look(where: str, _values: Sequence[Any]) -> None:
+        if where == "booking.bookings.status":
+            for name, statement in changes.items():
+                by_another(url_of(on_server[name]), statement)
+
+    tables = await read_all(urls, look)
+    assert len(tables["payment"]["refunds"]) == 1
+    assert len(tables["provider"]["provider_charges"]) == 5
+    assert sum(bool(one["booked"]) for one in tables["inventory"]["seats"]) == 2
+    assert (await read_all(urls, lambda *_: None))["payment"]["refunds"] == []
+
+
+async def test_a_column_that_is_not_there_is_named(folder: Path) -> None:
+    """A database of another version is not half audited: what it lacks is said."""
+    spoil(folder, "payment", "ALTER TABLE refunds RENAME COLUMN amount_minor TO amount")
+    with pytest.raises(CannotRead, match=r"no refunds\.amount_minor$"):
+        await audit(urls_in(folder))
+
+
+async def test_what_no_check_uses_is_not_kept(folder: Path) -> None:
+    """Of a row only the columns are kept that checks use, and of an answer, that there is one."""
+    tables = await read_all(urls_in(folder), lambda *_: None)
+    kept = {row: dict(tables["booking"][row][0]) for row in ("bookings", "outbox")}
+    assert kept["outbox"].keys() == {"kind", "subject", "sequence"}
+    assert kept["bookings"]["answer"] is True
+    assert "user" not in tables["booking"]["bookings"][0]
+
+
 def test_the_program_says_that_all_is_well(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,13 +282,14 @@ def test_the_program_says_that_all_is_well(
 def test_the_program_says_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each finding is a line that begins with its code, and the exit code is 1."""
     spoil(folder, "inventory", "UPDATE seats SET booked = 0 WHERE seat_id IN (1, 2)")
-    assert main(options_for(folder)) == 1
+    assert main([*options_for(folder), "--again", "0"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == [
         "RESERVATION_WITHOUT_SEAT reservation 1030 seat 1",
         "RESERVATION_WITHOUT_SEAT reservation 1031 seat 2",
     ]
     assert lines[-1].startswith("2 findings, ")
+    assert "looked twice: 0 more only the first time" in lines[-1]
 
 
 def test_the_program_changes_nothing(folder: Path) -> None:
@@ -213,7 +309,7 @@ def test_the_program_reads_what_is_not_checkpointed(folder: Path) -> None:
     connection.close()
     for path, content in left.items():
         path.write_bytes(content)
-    assert main(options_for(folder)) == 1
+    assert main([*options_for(folder), "--again", "0"]) == 1
 
 
 @pytest.mark.parametrize(

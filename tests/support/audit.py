@@ -1,7 +1,10 @@
 """The auditor, asked by tests: about the databases of a stack, and its provider's own books."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
+
+from sqlalchemy import inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 import auditor
 from chassis.database import Database
@@ -29,3 +32,19 @@ async def audit(
     )
     books = auditor.Books(dict(provider.taken), dict(provider.returned))
     return [str(one) for one in await auditor.audit(urls, books=books, settled=settled)]
+
+
+async def read_tables(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table of a database, with all of its columns."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+            return {name: await _rows(connection, name) for name in names}
+    finally:
+        await engine.dispose()
+
+
+async def _rows(connection: AsyncConnection, table: str) -> list[dict[str, Any]]:
+    found = await connection.execute(text(f"SELECT * FROM {table}"))  # noqa: S608 - named by itself
+    return [dict(row) for row in found.mappings()]

@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from auditor.cards import CardScan
+from auditor.evidence import Evidence
+from auditor.provider import books_of
+
 Rows = list[dict[str, Any]]
 World = dict[str, dict[str, Rows]]
 
@@ -57,6 +61,24 @@ def world() -> World:
         "inventory": _inventory(),
         "provider": _provider(),
     }
+
+
+def evidence(
+    rows: World, *more: Mapping[str, Any], settled: bool = True, now: datetime = START
+) -> Evidence:
+    """What an audit has to go by, with more answers that clients wrote down."""
+    scan = CardScan()
+    for name, tables in rows.items():
+        for table, some in tables.items():
+            for column in some[0] if some else ():
+                scan.look_at(f"{name}.{table}.{column}", [one[column] for one in some])
+    return Evidence(
+        **{name: tables for name, tables in rows.items() if name != "provider"},
+        books=books_of(rows["provider"], now),
+        journal=(*JOURNAL, *more),
+        cards=scan.findings(),
+        settled=settled,
+    )
 
 
 def _after(seconds: float) -> datetime:

@@ -418,7 +418,8 @@ async def stack_on(
         # A stop waits for what still runs.
         for service in stack.bookings:
             await service.stop()
-        assert await audit(stack.databases, stack.provider) == []
+        found = await audit(stack.databases, stack.provider)
+        assert found == [], "\n".join(["the auditor found:", *found])
     finally:
         await stack.stop()
 

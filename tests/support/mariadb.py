@@ -45,6 +45,8 @@ class PrivateMariaDb:
             subprocess.run(install, check=True, stdout=log, stderr=log)
             where = [f"--socket={self._folder / 'socket'}", f"--port={self._port}"]
             where += ["--bind-address=127.0.0.1", "--skip-name-resolve"]
+            # Its own: temporary files of servers on one machine have the same names.
+            where.append(f"--tmpdir={self._folder / 'data'}")
             serve = [*_bound_to_us(), _program(), "--no-defaults", *user, data, *where, *OPTIONS]
             self._process = subprocess.Popen(serve, stdout=log, stderr=log)
         self._wait(self._process)

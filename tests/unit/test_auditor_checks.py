@@ -14,24 +14,20 @@ from support.audited import (
     CONFIRMED,
     DECLINED,
     GONE,
-    JOURNAL,
     REFERENCES,
-    START,
     World,
+    evidence,
     world,
 )
 
 from auditor.cards import card_numbers
-from auditor.evidence import Evidence
 from auditor.examine import Report, report_on
 from auditor.findings import Code
-from auditor.provider import books_of
 
 
 def examined(rows: World, *more: Mapping[str, Any], settled: bool = True) -> Report:
     """What is found in these rows, with more answers that clients wrote down."""
-    books = books_of(rows["provider"], START)
-    return report_on(Evidence(**rows, books=books, journal=(*JOURNAL, *more), settled=settled))
+    return report_on(evidence(rows, *more, settled=settled))
 
 
 def codes(*more: Mapping[str, Any]) -> set[Code]:

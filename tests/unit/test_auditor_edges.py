@@ -9,17 +9,15 @@ from support.audited import (
     CONFIRMED,
     DECLINED,
     GONE,
-    JOURNAL,
     PARKED,
     REFERENCES,
     START,
     World,
+    evidence,
     world,
 )
 
-from auditor.evidence import Evidence
 from auditor.examine import report_on
-from auditor.provider import books_of
 
 # Which rows: database, table, a column and its value. And what is written over them.
 Edit = tuple[str, str, str, Any, dict[str, Any] | None]
@@ -81,9 +79,7 @@ def codes(*edits: Edit, settled: bool = True) -> set[str]:
 
 
 def found_in(rows: World, *, settled: bool = True) -> set[str]:
-    books = books_of(rows["provider"], START)
-    evidence = Evidence(**rows, books=books, journal=JOURNAL, settled=settled)
-    return {str(one.code) for one in report_on(evidence).findings}
+    return {str(one.code) for one in report_on(evidence(rows, settled=settled)).findings}
 
 
 def apply(rows: World, edit: Edit) -> None:
