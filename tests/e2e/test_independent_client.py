@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor_pool import Default
-from holdfast.booking.v1 import booking_pb2  # noqa: F401 - for the pool of descriptors
+from holdfast.booking.v1 import booking_pb2, saga_pb2  # noqa: F401 - for the pool of descriptors
 from holdfast.inventory.v1 import inventory_pb2  # noqa: F401
 from holdfast.payment.v1 import payment_pb2  # noqa: F401
 
@@ -18,6 +18,8 @@ SERVICES = {
     PAYMENT: "holdfast.payment.v1.PaymentService",
     INVENTORY: "holdfast.inventory.v1.InventoryService",
 }
+# For operators.
+MORE_SERVICES = {BOOKING: ["holdfast.booking.v1.SagaService"]}
 
 
 def method_of_payment(card: str = GOOD_CARD) -> dict[str, Any]:
@@ -37,16 +39,18 @@ def confirm(stack: Any, reservation_ids: list[str], card: str = GOOD_CARD, **cal
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_describes_itself(stack: Any, name: str) -> None:
-    """Reflection lists the service with the methods of its contract, health, and no more."""
-    methods = Default().FindServiceByName(SERVICES[name]).methods_by_name
+    """Reflection lists a program's services with the methods of their contract, and no more."""
+    ours = [SERVICES[name], *MORE_SERVICES.get(name, ())]
     listed = stack.curl(name, "--list-methods").splitlines()
     assert {one for one in listed if one.startswith("holdfast.")} == {
-        f"{SERVICES[name]}/{method}" for method in methods
+        f"{service}/{method}"
+        for service in ours
+        for method in Default().FindServiceByName(service).methods_by_name
     }
     assert stack.curl(name, "--list-services").splitlines() == [
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
-        SERVICES[name],
+        *ours,
     ]
 
 

@@ -115,7 +115,7 @@ async def test_a_stop_hands_back_what_waits(databases: Databases) -> None:
 
 async def test_what_was_cut_short_is_handed_back(databases: Databases) -> None:
     """A call that outlives the grace of a stop is cut, and its saga goes on elsewhere at once."""
-    async with stack_on(databases, replicas=2, booking=LEASES) as stack:
+    async with stack_on(databases, replicas=2, booking=LEASES, grace_s=0.5) as stack:
         ann, elsewhere = stack.buyer("ann"), stack.buyer("ann", replica=1)
         held = await ann.hold("A1", ttl_s=HELD_S)
         stack.provider.hold()
@@ -132,7 +132,7 @@ async def test_what_was_cut_short_is_handed_back(databases: Databases) -> None:
 @pytest.mark.parametrize("replicas", [1, 3])
 async def test_many_at_once(databases: Databases, replicas: int) -> None:
     """After a restart every open booking is finished, once, however many replicas look for them."""
-    async with stack_on(databases, replicas=replicas, booking=LEASES) as stack:
+    async with stack_on(databases, replicas=replicas, booking=LEASES, grace_s=0.5) as stack:
         ann = stack.buyer("ann")
         event_id = await stack.people.event([f"Z{n}" for n in range(12)])
         held = [await ann.hold(f"Z{n}", event_id=event_id, ttl_s=HELD_S) for n in range(12)]
@@ -195,7 +195,7 @@ async def test_a_saga_that_begins_here_is_not_lost(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While its commit is looked up for longer than its lease, no recovery here takes a saga."""
-    async with stack_on(databases, booking=LEASES) as stack:
+    async with stack_on(databases, booking=LEASES, grace_s=0.5) as stack:
         ann = stack.buyer("ann")
         held = await ann.hold("A1", ttl_s=HELD_S)
         lost = LostCommit(monkeypatch)
@@ -228,7 +228,7 @@ async def test_a_saga_that_was_taken_over_before_it_began(
         charged.append(order.key)
         return Unknown("nobody should have asked")
 
-    async with stack_on(databases, replicas=2, booking=LEASES) as stack:
+    async with stack_on(databases, replicas=2, booking=LEASES, grace_s=0.5) as stack:
         ann = stack.buyer("ann")
         held = await ann.hold("A1", ttl_s=HELD_S)
         monkeypatch.setattr(PaymentClient, "charge", charge)

@@ -161,13 +161,14 @@ class FakeProvider:
 class Service:
     """A service that a test can stop, and start again at the same address."""
 
-    def __init__(self, make: Callable[[], Awaitable[Hosted]]) -> None:
+    def __init__(self, make: Callable[[], Awaitable[Hosted]], grace_s: float = GRACE_S) -> None:
         self._make = make
+        self._grace_s = grace_s
         self._exit = AsyncExitStack()
         self.address = "127.0.0.1:0"
 
     async def start(self) -> None:
-        context = running(await self._make(), self.address, verifier(), GRACE_S)
+        context = running(await self._make(), self.address, verifier(), self._grace_s)
         self.address = f"127.0.0.1:{await self._exit.enter_async_context(context)}"
 
     async def stop(self) -> None:
@@ -287,7 +288,13 @@ class Stack:
         self.event_id = 0
         self._exit = AsyncExitStack()
 
-    async def start(self, databases: Databases, replicas: int = 1, **settings: Any) -> Self:
+    async def start(
+        self,
+        databases: Databases,
+        replicas: int = 1,
+        grace_s: float = GRACE_S,
+        **settings: Any,
+    ) -> Self:
         """Serve on fresh databases; settings by their names in `BookingSettings`."""
         self.databases = {
             name: await databases.fresh(name)
@@ -301,7 +308,9 @@ class Stack:
         for replica in range(replicas):
             first = self.databases["booking_svc"]
             database = databases.open(url_of(first)) if replica else first
-            service = Service(lambda database=database: self._booking(database, **settings))
+            service = Service(
+                lambda database=database: self._booking(database, **settings), grace_s
+            )
             await self._enter(service)
             self.bookings.append(service)
         self.people = InventoryPeople(await self.channel(self.inventory))
@@ -405,15 +414,17 @@ async def stack_on(
     databases: Databases,
     replicas: int = 1,
     booking: Mapping[str, Any] | None = None,
+    grace_s: float = GRACE_S,
     **inventory_settings: Any,
 ) -> AsyncIterator[Stack]:
     """A stack, audited when the block ends; settings by their names in `InventorySettings`.
 
-    `booking` has those of the bookings, by their names in `BookingSettings`.
+    `booking` has those of the bookings, by their names in `BookingSettings`; a stop of theirs
+    waits for `grace_s`.
     """
     stack = Stack(**inventory_settings)
     try:
-        yield await stack.start(databases, replicas, **(booking or {}))
+        yield await stack.start(databases, replicas, grace_s, **(booking or {}))
         stack.provider.release()
         # A stop waits for what still runs.
         for service in stack.bookings:
