@@ -88,7 +88,7 @@ MONEY = {
     ),
     "a payment of no booking": said(
         "payment",
-        "UPDATE payments SET booking_reference = 'BK-2026-XXXXXXXXXX' WHERE payment_id = 'pay_1'",
+        "UPDATE payments SET booking_reference = 'BK-2026-KLMNPQRTVW' WHERE payment_id = 'pay_1'",
         "PAYMENT_WITHOUT_BOOKING",
     ),
     "a booking that names another's payment": said(

@@ -118,7 +118,7 @@ FINE: dict[str, list[Edit]] = {
             "booking_fences",
             "booking_reference",
             REFERENCES[CALLED_OFF],
-            {"booking_reference": "BK-2026-XXXXXXXXXX"},
+            {"booking_reference": "BK-2026-KLMNPQRTVW"},
         )
     ],
     "a declined payment that has a transaction": [payment("pay_D", transaction_id="txn")],
