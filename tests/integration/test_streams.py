@@ -240,6 +240,12 @@ async def test_a_stop_does_not_wait_for_who_does_not_read(streamer: Streamer) ->
         assert streamer.closed.is_set()
 
 
+def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged, but for gRPC's poller, which may hold events for another test's loop."""
+    said = [record.getMessage() for record in caplog.records]
+    return [one for one in said if "PollerCompletionQueue._handle_events" not in one]
+
+
 async def test_a_stop_may_come_in_the_middle_of_a_message(
     streamer: Streamer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -255,7 +261,7 @@ async def test_a_stop_may_come_in_the_middle_of_a_message(
     async with serving(hosted) as channel:
         with refused("DEPENDENCY_UNAVAILABLE"):
             await ended(opened(rpc.PaymentServiceStub(channel)))
-    assert caplog.records == []
+    assert complaints(caplog) == []
 
 
 async def test_no_stream_begins_at_a_stop(streamer: Streamer) -> None:
