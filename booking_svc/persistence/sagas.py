@@ -40,7 +40,7 @@ class SqlSagas:
 
     async def supersede(self, booking_id: int, definition: str) -> None:
         """End a saga that runs, wherever it runs, without doing or undoing more of it."""
-        over = {"state": State.SUPERSEDED, "attempt": sagas.c.attempt + 1}
+        over = {"state": State.SUPERSEDED, "attempt": sagas.c.attempt + 1, "owner": ""}
         await self._changes(_of(booking_id, definition), _runs(), to=over)
 
     async def due(self, now: datetime, limit: int, running: Sequence[int]) -> list[Saga]:

@@ -9,7 +9,7 @@ from booking_svc.domain.outcome import Done
 from booking_svc.ports import Bookings
 from booking_svc.saga import machine
 from booking_svc.saga.lessons import learn
-from booking_svc.saga.machine import Saga, State
+from booking_svc.saga.machine import Lease, Saga, State
 from booking_svc.saga.runner import StepRecord, Verdict
 from booking_svc.usecases.journal import BookingJournal
 from booking_svc.usecases.sagas import Sagas
@@ -120,6 +120,8 @@ class OperateSagas:
             action = machine.action(open_saga) or ""
             done = Done(RESOLVED_VALUES.get(action))
             after = machine.advance(open_saga, done)
+            if after.state is not State.RUNNING:
+                after = replace(after, lease=Lease("", self._clock.now()))
             booking = learn(booking, action, done, after, self._clock.now())
             booking = self._journal.answered(booking)
             await _reopen(bookings, after)
