@@ -15,15 +15,12 @@ from auditor.tables import Row, Tables
 def books_of(provider: Tables, now: datetime) -> Books:
     """The books in the database of the mock provider, as they are by now.
 
-    A charge that is PENDING there and was not declined is taken once its time has come.
+    A row there is turned into what it has become only when the provider is asked about it: a
+    charge or refund that is PENDING is done once its time has come, unless it has a decline code;
+    a refund that is done and has one is done until its time has come.
     """
-    charges = [
-        one
-        for one in provider["provider_charges"]
-        if one["state"] == "SUCCEEDED"
-        or (one["state"] == "PENDING" and one["decline_code"] is None and one["settles_at"] <= now)
-    ]
-    returns = [one for one in provider["provider_refunds"] if one["state"] == "SUCCEEDED"]
+    charges = [one for one in provider["provider_charges"] if _is_done(one, now)]
+    returns = [one for one in provider["provider_refunds"] if _is_done(one, now)]
     return Books(
         taken={one["reference"]: one["amount_minor"] for one in charges},
         returned={one["reference"]: one["amount_minor"] for one in returns},
@@ -109,6 +106,13 @@ def return_limit(evidence: Evidence, books: Books) -> Iterator[Finding]:
         if returned > books.taken.get(payment_id, 0):
             text = f"the provider gave back {returned} of {books.taken.get(payment_id, 0)}"
             yield Finding(Code.RETURN_EXCEEDS_CHARGE, payment_id, text)
+
+
+def _is_done(row: Row, now: datetime) -> bool:
+    is_over = row["settles_at"] is not None and row["settles_at"] <= now
+    if row["state"] == "PENDING":
+        return is_over and row["decline_code"] is None
+    return row["state"] == "SUCCEEDED" and not (is_over and row["decline_code"] is not None)
 
 
 def _is_pending(refund: Row) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from auditor.tables import UNSHARED, USED, WHETHER, Row, Tables, row_of
+from auditor.tables import ADDED, UNSHARED, USED, WHETHER, Row, Tables, row_of
 
 # Is shown `database.table.column` and some of its values.
 Look = Callable[[str, Sequence[Any]], None]
@@ -92,12 +92,13 @@ class _Snapshot:
         # The name comes from the database itself.
         found = await self.connection.stream(text(f"SELECT * FROM {table}"))  # noqa: S608
         names = list(found.keys())
-        self._demand(f"{table}.{name}" for name in used if name not in names)
+        missing = [name for name in used if name not in names]
+        self._demand(one for name in missing if (one := f"{table}.{name}") not in ADDED)
         async for rows in found.partitions(BATCH):
             values = dict(zip(names, zip(*rows, strict=True), strict=True))
             for name in names:
                 look(f"{self.name}.{table}.{name}", values[name])
-            yield values
+            yield values | dict.fromkeys(missing, (None,) * len(rows))
 
     def _demand(self, missing: Iterator[str]) -> None:
         if names := ", ".join(missing):

@@ -39,9 +39,11 @@ USED = {
     },
     "provider": {
         "provider_charges": "reference amount_minor currency state decline_code settles_at",
-        "provider_refunds": "reference amount_minor currency state",
+        "provider_refunds": "reference amount_minor currency state decline_code settles_at",
     },
 }
+# Columns that books of an older version do not have: there they are NULL.
+ADDED = frozenset({"provider_refunds.decline_code", "provider_refunds.settles_at"})
 # Of these the checks ask only whether there is one: True, or None.
 WHETHER = frozenset(
     {

@@ -10,7 +10,7 @@ from booking_svc.domain.outcome import Done, Pending, Refused, Unknown
 from booking_svc.domain.reservation import Reservation
 from booking_svc.saga.machine import Lease, Saga, State
 from booking_svc.saga.runner import StepRecord
-from chassis.cards import Card
+from chassis.cards import Method
 from chassis.errors import DomainError
 from chassis.events import Outbox
 from chassis.idempotency import Claim, Keys
@@ -29,7 +29,7 @@ class ChargeOrder:
     user_id: str
     amount_minor: int
     currency: str
-    card: Card
+    card: Method
 
 
 @dataclass(frozen=True)

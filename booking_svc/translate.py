@@ -2,7 +2,6 @@
 
 from holdfast.booking.v1 import booking_pb2 as pb
 from holdfast.booking.v1 import saga_pb2
-from holdfast.payment.v1 import payment_pb2
 
 from booking_svc.domain.booking import Booking
 from booking_svc.saga.machine import State
@@ -10,21 +9,13 @@ from booking_svc.saga.runner import StepRecord
 from booking_svc.usecases.confirm_booking import BookingRequest
 from booking_svc.usecases.operate_sagas import SagaPage, SagaView
 from booking_svc.usecases.read_bookings import BookingPage
-from chassis.cards import Card
 from chassis.events import Event
-from chassis.messages import decimal, duration, timestamp
+from chassis.messages import decimal, duration, payment_method, timestamp
 
 
 def booking_request(request: pb.ConfirmBookingRequest, user_id: str, key: str) -> BookingRequest:
     """The booking to make."""
-    method = request.payment_method
-    card = Card(
-        type=payment_pb2.PaymentMethod.Type.Name(method.type),
-        number=method.card_number,
-        expiry_month=method.expiry_month,
-        expiry_year=method.expiry_year,
-        cvv=method.cvv,
-    )
+    card = payment_method(request.payment_method)
     return BookingRequest(user_id, key, tuple(request.reservation_ids), card)
 
 

@@ -1,4 +1,4 @@
-"""Payment cards: what can be checked without a provider, and what may be kept.
+"""Means of payment: what can be checked without a provider, and what may be kept.
 
 The check digit is that of ISO/IEC 7812-1, annex B (Luhn).
 """
@@ -21,7 +21,7 @@ _BRANDS = (
 
 @dataclass(frozen=True)
 class CardSummary:
-    """What is kept of a card."""
+    """What is kept of a means of payment. Brand and digits are empty for a token."""
 
     type: str
     brand: str
@@ -61,6 +61,29 @@ class Card:
         kept = self.summary()
         expiry = f"{self.expiry_year:04d}-{self.expiry_month:02d}"
         return (kept.type, kept.brand, kept.last_four, expiry)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A means of payment that the provider knows already, by the provider's name for it."""
+
+    # May be TYPE_UNSPECIFIED.
+    type: str
+    token: str = field(repr=False)
+
+    def check(self, today: date) -> None:
+        """Nothing can be said of it without the provider."""
+
+    def summary(self) -> CardSummary:
+        """What may be stored and shown."""
+        return CardSummary(self.type, "", "")
+
+    def fingerprint_parts(self) -> tuple[str, ...]:
+        """What tells two requests apart."""
+        return (self.type, "token", self.token)
+
+
+Method = Card | Token
 
 
 def passes_luhn(number: str) -> bool:

@@ -1,12 +1,14 @@
 """The well-known messages that all contracts use, from and to our own values."""
 
 from datetime import datetime
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.decimal_pb2 import Decimal
 
 from chassis import money
+from chassis.cards import Card, Method, Token
 
 
 def decimal(minor: int, currency: str) -> Decimal:
@@ -33,3 +35,17 @@ def duration(length_s: float) -> Duration:
     message = Duration()
     message.FromMilliseconds(round(length_s * 1000))
     return message
+
+
+def payment_method(message: Any) -> Method:
+    """The means of payment that a `holdfast.payment.v1.PaymentMethod` gives: a card or a token."""
+    type_ = message.Type.Name(message.type)
+    if message.token:
+        return Token(type_, message.token)
+    return Card(
+        type=type_,
+        number=message.card_number,
+        expiry_month=message.expiry_month,
+        expiry_year=message.expiry_year,
+        cvv=message.cvv,
+    )

@@ -44,6 +44,8 @@ class Hosted:
     # Raises when the service cannot work.
     ready: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
+    # Methods that need no token: they check for themselves who calls.
+    open_methods: frozenset[str] = frozenset()
     tasks: Tasks = field(default_factory=Tasks)
     workers: Sequence[Worker] = ()
     # Further services that `register` adds, by their names.
@@ -104,7 +106,9 @@ def _build(
     hosted: Hosted, health: Health, verifier: Verifier, admission: AdmissionInterceptor
 ) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=interceptors.standard(verifier, hosted.scopes, admission, hosted.stopping),
+        interceptors=interceptors.standard(
+            verifier, hosted.scopes, hosted.open_methods, admission, hosted.stopping
+        ),
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),

@@ -1,11 +1,21 @@
 """Settings of the payment adapter, from the environment, with the prefix `PAYMENT_`."""
 
+import base64
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from chassis.settings import Address, DatabaseUrl, ServiceSettings
+
+
+def _is_standard(secret: str) -> bool:
+    """Whether a secret is written as Standard Webhooks says."""
+    prefix, _, key = secret.partition("_")
+    try:
+        return prefix == "whsec" and bool(base64.b64decode(key, validate=True))
+    except ValueError:
+        return False
 
 
 class PaymentSettings(ServiceSettings):
@@ -17,7 +27,9 @@ class PaymentSettings(ServiceSettings):
     database_url: DatabaseUrl = Field(
         default="sqlite+aiosqlite:///var/payment.db", description="SQLAlchemy URL of its database"
     )
-    provider: Literal["mock"] = Field(default="mock", description="the payment provider: mock")
+    provider: Literal["mock", "stripe"] = Field(
+        default="mock", description="the payment provider: mock, or stripe"
+    )
     provider_timeout_s: float = Field(
         default=25, gt=0, description="seconds that the provider has to answer"
     )
@@ -25,6 +37,29 @@ class PaymentSettings(ServiceSettings):
         default=1,
         gt=0,
         description="seconds between two looks for payments about which the provider must be asked",
+    )
+    amount_limits: str = Field(
+        default="",
+        description="what one payment may be, as CURRENCY LEAST MOST, by commas, with - for no"
+        " bound, such as `USD 0.50 10000.00, JPY 50 -`; empty: no limits",
+    )
+    webhook_secrets: SecretStr = Field(
+        default=SecretStr(""),
+        description="secrets of the provider's webhooks, `whsec_…`, by spaces; each is good, so"
+        " that one can follow another; empty: every webhook is refused",
+    )
+    stripe_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Stripe's secret API key, `sk_…`, with provider stripe"
+    )
+    stripe_api_base: str = Field(
+        default="https://api.stripe.com",
+        description="where Stripe's API is; another for a test server",
+    )
+    mock_webhook_url: str = Field(
+        default="",
+        pattern="^(https?://.+)?$",
+        description="where the mock provider sends webhooks, signed with the first of"
+        " PAYMENT_WEBHOOK_SECRETS; empty: it sends none",
     )
     mock_database_url: DatabaseUrl = Field(
         default="sqlite+aiosqlite:///var/provider.db",
@@ -43,6 +78,24 @@ class PaymentSettings(ServiceSettings):
         default="",
         description="another seed lets the mock provider decide otherwise about one payment id",
     )
+
+    @property
+    def webhook_keys(self) -> tuple[str, ...]:
+        """The secrets of webhooks, one by one."""
+        return tuple(self.webhook_secrets.get_secret_value().split())
+
+    @model_validator(mode="after")
+    def _what_the_provider_needs(self) -> "PaymentSettings":
+        if self.provider == "stripe" and not self.stripe_api_key.get_secret_value():
+            message = "PAYMENT_STRIPE_API_KEY: not set, and PAYMENT_PROVIDER=stripe needs it"
+            raise ValueError(message)
+        if self.mock_webhook_url and not self.webhook_keys:
+            message = "PAYMENT_WEBHOOK_SECRETS: not set, and PAYMENT_MOCK_WEBHOOK_URL needs one"
+            raise ValueError(message)
+        if self.provider == "mock" and not all(map(_is_standard, self.webhook_keys)):
+            message = "PAYMENT_WEBHOOK_SECRETS: each must be whsec_ and then base64"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _delays_in_order(self) -> "PaymentSettings":

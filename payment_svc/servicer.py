@@ -1,6 +1,7 @@
 """The door: translate, call one use case, translate back."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from holdfast.payment.v1 import payment_pb2 as pb
@@ -12,49 +13,60 @@ from chassis.idempotency import read_key
 from payment_svc import translate
 from payment_svc.usecases.cancel_payment import CancelPayment
 from payment_svc.usecases.process_payment import ProcessPayment
-from payment_svc.usecases.read_payments import ReadPayments
+from payment_svc.usecases.read_payments import ListKnownCards, ReadPayments
 from payment_svc.usecases.refund_payment import RefundPayment
+from payment_svc.usecases.webhooks import Webhooks
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PaymentService"]
 NAME = SERVICE.full_name
-SCOPES = {f"/{NAME}/{method.name}": frozenset({"payments"}) for method in SERVICE.methods}
+SCOPES = {
+    f"/{NAME}/{method.name}": frozenset({"payments"})
+    for method in SERVICE.methods
+    if method.name != "HandleWebhook"
+}
+# Its body is signed.
+OPEN = frozenset({f"/{NAME}/HandleWebhook"})
+
+
+@dataclass(frozen=True)
+class UseCases:
+    """What is behind the door."""
+
+    process: ProcessPayment
+    refund: RefundPayment
+    cancel: CancelPayment
+    read: ReadPayments
+    webhooks: Webhooks
+    events: EventFeed
+    known_cards: ListKnownCards
 
 
 class PaymentServicer(rpc.PaymentServiceServicer):
     """`holdfast.payment.v1.PaymentService`."""
 
-    def __init__(
-        self,
-        process: ProcessPayment,
-        refund: RefundPayment,
-        cancel: CancelPayment,
-        read: ReadPayments,
-        events: EventFeed,
-    ) -> None:
-        """Serve these use cases."""
-        self._process = process
-        self._refund = refund
-        self._cancel = cancel
-        self._read = read
-        self._events = events
+    def __init__(self, use_cases: UseCases) -> None:
+        """Serve these."""
+        self._do = use_cases
 
     async def ProcessPayment(self, request: pb.ProcessPaymentRequest, context: Any) -> pb.Payment:
         """See the contract."""
         key = read_key(context.invocation_metadata(), request.idempotency_key)
-        processed = await self._process(translate.new_payment(request, key))
+        processed = await self._do.process(translate.new_payment(request, key, _caller()))
         if processed.replayed:
             call_context.mark_replayed()
         return translate.payment(processed.payment)
 
     async def GetPayment(self, request: pb.GetPaymentRequest, context: Any) -> pb.Payment:
         """See the contract."""
-        return translate.payment(await self._read.one(request.payment_id))
+        full = request.view == pb.GetPaymentRequest.FULL
+        found = await self._do.read.one(request.payment_id, full=full)
+        return translate.payment_view(found) if full else translate.payment(found.payment)
 
     async def ListPayments(
         self, request: pb.ListPaymentsRequest, context: Any
     ) -> pb.ListPaymentsResponse:
         """See the contract."""
-        page = await self._read.page(
+        page = await self._do.read.page(
             request.booking_reference, request.page_size, request.page_token
         )
         return translate.payment_page(page)
@@ -62,7 +74,7 @@ class PaymentServicer(rpc.PaymentServiceServicer):
     async def RefundPayment(self, request: pb.RefundPaymentRequest, context: Any) -> pb.Refund:
         """See the contract."""
         key = read_key(context.invocation_metadata(), request.idempotency_key)
-        refunded = await self._refund(translate.new_refund(request, key))
+        refunded = await self._do.refund(translate.new_refund(request, key, _caller()))
         if refunded.replayed:
             call_context.mark_replayed()
         return translate.refund(refunded.refund)
@@ -71,11 +83,32 @@ class PaymentServicer(rpc.PaymentServiceServicer):
         self, request: pb.CancelPaymentRequest, context: Any
     ) -> pb.CancelPaymentResponse:
         """See the contract."""
-        return translate.cancelled(await self._cancel(request.booking_reference, request.reason))
+        key = read_key(context.invocation_metadata(), request.idempotency_key)
+        cancelled = await self._do.cancel(translate.cancellation(request, key, _caller()))
+        if cancelled.replayed:
+            call_context.mark_replayed()
+        return translate.cancelled(cancelled.payments)
+
+    async def HandleWebhook(
+        self, request: pb.HandleWebhookRequest, context: Any
+    ) -> pb.HandleWebhookResponse:
+        """See the contract."""
+        await self._do.webhooks(translate.delivery(request, context.invocation_metadata() or ()))
+        return pb.HandleWebhookResponse()
+
+    async def ListTestCards(
+        self, request: pb.ListTestCardsRequest, context: Any
+    ) -> pb.ListTestCardsResponse:
+        """See the contract."""
+        return translate.known_cards(self._do.known_cards())
 
     async def StreamPaymentEvents(
         self, request: pb.StreamPaymentEventsRequest, context: Any
     ) -> AsyncIterator[pb.PaymentEvent]:
         """See the contract."""
-        async for event in self._events.stream(self._events.position(request.cursor)):
-            yield translate.payment_event(event, self._events.cursor(event))
+        async for event in self._do.events.stream(self._do.events.position(request.cursor)):
+            yield translate.payment_event(event, self._do.events.cursor(event))
+
+
+def _caller() -> str:
+    return call_context.caller().user_id

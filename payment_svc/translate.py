@@ -1,41 +1,51 @@
 """Between messages and domain objects. Nothing else in this service sees a message."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from holdfast.payment.v1 import payment_pb2 as pb
 
-from chassis.cards import Card
 from chassis.events import Event
-from chassis.messages import decimal, timestamp
+from chassis.messages import decimal, payment_method, timestamp
+from payment_svc.domain.log import LogEntry
 from payment_svc.domain.payment import Payment, Refund
+from payment_svc.ports import KnownCard
+from payment_svc.usecases.cancel_payment import Cancellation
 from payment_svc.usecases.process_payment import NewPayment
-from payment_svc.usecases.read_payments import PaymentPage
+from payment_svc.usecases.read_payments import PaymentPage, PaymentView
 from payment_svc.usecases.refund_payment import NewRefund
+from payment_svc.usecases.webhooks import Delivery
 
 
-def new_payment(request: pb.ProcessPaymentRequest, key: str) -> NewPayment:
+def new_payment(request: pb.ProcessPaymentRequest, key: str, caller: str) -> NewPayment:
     """The payment to take."""
-    method = request.payment_method
     return NewPayment(
         key=key,
         amount=request.amount.value,
         currency=request.currency,
         booking_reference=request.booking_reference,
         user_id=request.user_id,
-        card=Card(
-            type=pb.PaymentMethod.Type.Name(method.type),
-            number=method.card_number,
-            expiry_month=method.expiry_month,
-            expiry_year=method.expiry_year,
-            cvv=method.cvv,
-        ),
+        method=payment_method(request.payment_method),
+        caller=caller,
     )
 
 
-def new_refund(request: pb.RefundPaymentRequest, key: str) -> NewRefund:
+def new_refund(request: pb.RefundPaymentRequest, key: str, caller: str) -> NewRefund:
     """The refund to make."""
     amount = request.amount.value if request.HasField("amount") else None
-    return NewRefund(key, request.payment_id, amount, request.reason)
+    return NewRefund(key, request.payment_id, amount, request.reason, caller)
+
+
+def cancellation(request: pb.CancelPaymentRequest, key: str, caller: str) -> Cancellation:
+    """The booking to call off."""
+    return Cancellation(key, request.booking_reference, request.reason, caller)
+
+
+def delivery(
+    request: pb.HandleWebhookRequest, metadata: Iterable[tuple[str, str | bytes]]
+) -> Delivery:
+    """The webhook that came."""
+    headers = {name: value for name, value in metadata if isinstance(value, str)}
+    return Delivery(request.provider, headers, request.body.data)
 
 
 def payment(value: Payment) -> pb.Payment:
@@ -95,4 +105,40 @@ def refund(value: Refund) -> pb.Refund:
         payment_id=value.payment_id,
         reason=value.reason,
         created_at=timestamp(value.created_at),
+    )
+
+
+def payment_view(value: PaymentView) -> pb.Payment:
+    """A payment with its refunds and its log as a message."""
+    message = payment(value.payment)
+    message.refunds.extend(refund(one) for one in value.refunds)
+    message.log.extend(_log_entry(one) for one in value.log)
+    return message
+
+
+def known_cards(cards: Sequence[KnownCard]) -> pb.ListTestCardsResponse:
+    """Test cards as a message."""
+    return pb.ListTestCardsResponse(
+        test_cards=[
+            pb.TestCard(
+                name=one.name,
+                card_number=one.number,
+                token=one.token,
+                description=one.description,
+                outcome=one.outcome,
+            )
+            for one in cards
+        ]
+    )
+
+
+def _log_entry(value: LogEntry) -> pb.PaymentLogEntry:
+    return pb.PaymentLogEntry(
+        happened_at=timestamp(value.happened_at),
+        actor=value.saying.actor,
+        action=value.saying.action,
+        outcome=value.saying.answer,
+        detail=value.saying.detail,
+        refund_id=value.saying.refund_id,
+        status=value.status,
     )

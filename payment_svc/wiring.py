@@ -1,5 +1,7 @@
 """The one place that joins the parts of the payment adapter."""
 
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from random import Random
 
 from holdfast.payment.v1 import payment_pb2_grpc as rpc
@@ -11,25 +13,38 @@ from chassis.events import POLL_S, EventFeed
 from chassis.ids import Ids
 from chassis.program import Program
 from chassis.server import Hosted
-from chassis.settings import AuthSettings
+from chassis.settings import AuthSettings, SettingsError
 from chassis.tasks import Tasks
 from chassis.transactions import Transactions
 from chassis.worker import Worker
 from payment_svc import translate
 from payment_svc.config import PaymentSettings
+from payment_svc.domain.limits import Limits, LimitsError, parse_limits
 from payment_svc.persistence.repository import SqlLedger
 from payment_svc.ports import Ledger, Provider
+from payment_svc.providers import mock_webhooks
 from payment_svc.providers.mock import MockBehaviour, MockProvider
 from payment_svc.providers.mock_ledger import MockLedger
-from payment_svc.servicer import NAME, SCOPES, PaymentServicer
+from payment_svc.providers.mock_webhooks import MockWebhooks
+from payment_svc.servicer import NAME, OPEN, SCOPES, PaymentServicer, UseCases
 from payment_svc.usecases.asking import Asking
 from payment_svc.usecases.cancel_payment import CancelPayment
 from payment_svc.usecases.process_payment import ProcessPayment
-from payment_svc.usecases.read_payments import ReadPayments
+from payment_svc.usecases.read_payments import ListKnownCards, ReadPayments
 from payment_svc.usecases.reconciler import Reconciler
 from payment_svc.usecases.records import Records
 from payment_svc.usecases.refund_payment import RefundPayment
 from payment_svc.usecases.settling import Settling
+from payment_svc.usecases.webhooks import Webhooks
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A provider, with what it needs while it is in use."""
+
+    provider: Provider
+    close: Callable[[], Awaitable[None]]
+    workers: Sequence[Worker] = ()
 
 
 async def wire(
@@ -39,46 +54,85 @@ async def wire(
     clock: Clock | None = None,
     provider: Provider | None = None,
 ) -> Hosted:
-    """The payment adapter, ready to be served."""
+    """The payment adapter, ready to be served.
+
+    Raises:
+        SettingsError: limits that are none, or a provider that is not installed.
+    """
     clock = clock or SystemClock()
     ids, tasks, stored = Ids(clock), Tasks(), Bell()
+    limits = _limits(settings)
     transactions: Transactions[Ledger] = DatabaseTransactions(database, SqlLedger)
-    databases = [database]
-    if provider is None:
-        databases.append(Database(settings.mock_database_url))
-        provider = await _mock(settings, clock, databases[-1])
-    asking = Asking(provider, settings.provider_timeout_s, clock, Random())
+    opened = _Opened(provider, _nothing) if provider else await _open(settings, clock)
+    asking = Asking(opened.provider, settings.provider_timeout_s, clock, Random())
     records = Records(transactions, clock, ids, translate.encode, stored)
     settling = Settling(records, asking)
-    events = EventFeed("payment events", transactions)
-    servicer = PaymentServicer(
-        process=ProcessPayment(settling, tasks),
+    reconciler, webhooks = Reconciler(settling), Webhooks(settling, tasks)
+    use_cases = UseCases(
+        process=ProcessPayment(settling, tasks, limits),
         refund=RefundPayment(settling, tasks),
         cancel=CancelPayment(settling, tasks),
-        read=ReadPayments(transactions),
-        events=events,
+        read=ReadPayments(transactions, reconciler, tasks),
+        webhooks=webhooks,
+        events=EventFeed("payment events", transactions),
+        known_cards=ListKnownCards(opened.provider),
     )
+    servicer = PaymentServicer(use_cases)
 
     async def close() -> None:
-        for one in databases:
-            await one.close()
+        await opened.close()
+        await database.close()
 
-    reconciler = Reconciler(settling)
     return Hosted(
         name=NAME,
         register=lambda server: rpc.add_PaymentServiceServicer_to_server(servicer, server),
         scopes=SCOPES,
+        open_methods=OPEN,
         ready=database.ping,
         close=close,
         tasks=tasks,
         workers=(
-            Worker("sequencer", events.run_once, POLL_S, stored),
+            Worker("sequencer", use_cases.events.run_once, POLL_S, stored),
             Worker("reconciler", reconciler.run_once, settings.reconcile_interval_s),
+            Worker("webhooks", webhooks.run_once, settings.reconcile_interval_s),
+            *opened.workers,
         ),
     )
 
 
-async def _mock(settings: PaymentSettings, clock: Clock, books: Database) -> Provider:
+def _limits(settings: PaymentSettings) -> Limits:
+    try:
+        return parse_limits(settings.amount_limits)
+    except LimitsError as error:
+        message = f"PAYMENT_AMOUNT_LIMITS: {error}"
+        raise SettingsError(message) from None
+
+
+async def _open(settings: PaymentSettings, clock: Clock) -> _Opened:
+    if settings.provider == "stripe":
+        return _open_stripe(settings, clock)
+    return await _open_mock(settings, clock)
+
+
+def _open_stripe(settings: PaymentSettings, clock: Clock) -> _Opened:
+    try:
+        # Only who uses it needs to have it.
+        from payment_svc.providers.stripe import StripeAccount, StripeProvider  # noqa: PLC0415
+    except ImportError:
+        message = "PAYMENT_PROVIDER: stripe is not installed: pip install 'holdfast[stripe]'"
+        raise SettingsError(message) from None
+    account = StripeAccount(
+        api_key=settings.stripe_api_key.get_secret_value(),
+        webhook_secrets=settings.webhook_keys,
+        timeout_s=settings.provider_timeout_s,
+        api_base=settings.stripe_api_base,
+    )
+    provider = StripeProvider(account, clock)
+    return _Opened(provider, provider.close)
+
+
+async def _open_mock(settings: PaymentSettings, clock: Clock) -> _Opened:
+    books = Database(settings.mock_database_url)
     ledger = MockLedger(books)
     try:
         await ledger.create()
@@ -91,7 +145,23 @@ async def _mock(settings: PaymentSettings, clock: Clock, books: Database) -> Pro
         delay_max_s=settings.mock_delay_max_s,
         seed=settings.mock_seed,
     )
-    return MockProvider(behaviour, clock, ledger)
+    secrets = settings.webhook_keys
+    if not settings.mock_webhook_url:
+        return _Opened(MockProvider(behaviour, clock, ledger, secrets), books.close)
+    stored = Bell()
+    webhooks = MockWebhooks(settings.mock_webhook_url, secrets[0], clock, ledger, Random())
+
+    async def close() -> None:
+        await webhooks.close()
+        await books.close()
+
+    sending = Worker("mock webhooks", webhooks.run_once, mock_webhooks.POLL_S, stored)
+    provider = MockProvider(behaviour, clock, ledger, secrets, stored)
+    return _Opened(provider, close, (sending,))
+
+
+async def _nothing() -> None:
+    """What a provider that was given needs when it is no longer in use."""
 
 
 PROGRAM = Program(

@@ -10,6 +10,7 @@ from holdfast.payment.v1 import payment_pb2_grpc as rpc
 from booking_svc.clients.outcomes import outcome_of
 from booking_svc.domain.outcome import Done, Pending, Refused, Unknown
 from booking_svc.ports import ChargeOrder, Decision
+from chassis.cards import Method, Token
 from chassis.channels import Outgoing
 from chassis.messages import decimal
 
@@ -111,17 +112,22 @@ def _on_its_way_back(payment: pb.Payment) -> Pending | Refused:
 
 
 def _process_request(order: ChargeOrder) -> pb.ProcessPaymentRequest:
-    card = order.card
     return pb.ProcessPaymentRequest(
         amount=decimal(order.amount_minor, order.currency),
         currency=order.currency,
         booking_reference=order.booking_reference,
         user_id=order.user_id,
-        payment_method=pb.PaymentMethod(
-            type=card.type,
-            card_number=card.number,
-            expiry_month=card.expiry_month,
-            expiry_year=card.expiry_year,
-            cvv=card.cvv,
-        ),
+        payment_method=_payment_method(order.card),
+    )
+
+
+def _payment_method(card: Method) -> pb.PaymentMethod:
+    if isinstance(card, Token):
+        return pb.PaymentMethod(type=card.type, token=card.token)
+    return pb.PaymentMethod(
+        type=card.type,
+        card_number=card.number,
+        expiry_month=card.expiry_month,
+        expiry_year=card.expiry_year,
+        cvv=card.cvv,
     )

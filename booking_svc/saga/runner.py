@@ -16,7 +16,7 @@ from booking_svc.saga import machine
 from booking_svc.saga.lessons import learn
 from booking_svc.saga.machine import PATIENCE, Lease, Outcome, Patience, Saga, State
 from booking_svc.saga.pace import NAP_MAX_S, Pause, backoff_s, pause
-from chassis.cards import Card
+from chassis.cards import Method
 from chassis.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ class Errand:
 
     booking: Booking
     # In memory only: none after a restart.
-    card: Card | None
+    card: Method | None
 
 
 Action = Callable[[Errand], Awaitable[Outcome]]
@@ -115,7 +115,7 @@ class Runner:
         self,
         saga: Saga,
         booking: Booking,
-        card: Card | None,
+        card: Method | None,
         stored: Callable[[Booking], None] = lambda _: None,
     ) -> Booking:
         """Run a saga as far as it goes in this process, and return its booking.

@@ -14,7 +14,7 @@ from booking_svc.saga.machine import Saga
 from booking_svc.usecases.answering import Answer, Answering, KeyUse
 from booking_svc.usecases.refusals import require_done
 from booking_svc.usecases.sagas import Sagas
-from chassis.cards import Card
+from chassis.cards import Method
 from chassis.clock import Clock
 from chassis.errors import DependencyUnavailable, DomainError, InvalidField
 from chassis.idempotency import Claim, fingerprint
@@ -34,7 +34,7 @@ class BookingRequest:
     user_id: str
     key: str
     reservation_ids: Sequence[int]
-    card: Card
+    card: Method
 
     def fingerprint(self) -> str:
         """Of what makes two requests the same."""

@@ -17,7 +17,7 @@ from booking_svc.saga.definition import Definition
 from booking_svc.saga.machine import Lease, Saga
 from booking_svc.saga.runner import LeaseLost, Runner
 from chassis import context
-from chassis.cards import Card
+from chassis.cards import Method
 from chassis.clock import Clock
 from chassis.errors import DomainError, Overloaded
 from chassis.tasks import Tasks
@@ -121,7 +121,7 @@ class Sagas:
         """Do what stores a saga and starts it, to its end even when the caller leaves."""
         return await self._tasks.finish(work, "begin")
 
-    def start(self, saga: Saga, booking: Booking, card: Card | None = None) -> None:
+    def start(self, saga: Saga, booking: Booking, card: Method | None = None) -> None:
         """Run a saga that is stored and leased to this process, whether or not anybody waits."""
         before = self._running.get(booking.booking_id)
         if before is not None:
@@ -171,7 +171,7 @@ class Sagas:
             # Their leases end by themselves, later.
             log.warning("sagas_not_handed_back", cause=error.message)
 
-    async def _run(self, saga: Saga, booking: Booking, card: Card | None) -> Booking | None:
+    async def _run(self, saga: Saga, booking: Booking, card: Method | None) -> Booking | None:
         def stored(present: Booking) -> None:
             run = self._running.get(present.booking_id)
             if run is not None and run.task is asyncio.current_task():

@@ -22,16 +22,20 @@ from chassis.tokens import Verifier
 def standard(
     verifier: Verifier,
     scopes: Mapping[str, frozenset[str]],
+    open_methods: frozenset[str],
     admission: AdmissionInterceptor,
     stopping: asyncio.Event,
 ) -> Sequence[grpc.aio.ServerInterceptor]:
-    """The interceptors of every server, in their order; streams end when `stopping` is set."""
+    """The interceptors of every server, in their order.
+
+    `open_methods` need no token. Streams end when `stopping` is set.
+    """
     return (
         CallLogInterceptor(),
         ErrorInterceptor(),
         admission,
         DeadlineInterceptor(),
-        AuthInterceptor(verifier, scopes),
+        AuthInterceptor(verifier, scopes, open_methods),
         ParsingInterceptor(),
         ValidationInterceptor(),
         StreamInterceptor(stopping),

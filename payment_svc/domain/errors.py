@@ -17,17 +17,27 @@ class PaymentNotFound(DomainError):
 
 
 class PaymentNotRefundable(DomainError):
-    """The payment holds no money that could be given back."""
+    """The payment holds no money that could be given back, or it is not known whether it does."""
 
     kind = Kind.FAILED_PRECONDITION
     reason = "PAYMENT_NOT_REFUNDABLE"
 
-    def __init__(self, payment_id: str, status: StrEnum) -> None:
-        """Name the payment and its state."""
+    def __init__(self, payment_id: str, status: StrEnum, cause: str) -> None:
+        """Name the payment, its state, and which of the causes below it is."""
         super().__init__(
-            f"payment {payment_id} is {status}: there is nothing to give back",
-            {"paymentId": payment_id, "status": status},
+            f"payment {payment_id} cannot be given back: {WHY_NOT.get(cause, NOTHING_LEFT)}",
+            {"paymentId": payment_id, "status": status, "cause": cause},
         )
+
+
+NOTHING_LEFT = "all of it is given back, or set aside for that"
+WHY_NOT = {
+    "PENDING": "its provider has not said yet whether it is taken; ask again later",
+    "OUTCOME_UNKNOWN": "it is not known yet whether it is taken; ask again in a moment",
+    "REFUND_UNKNOWN": "it is not known yet what became of an earlier refund; ask again in a moment",
+    "FAILED": "it was declined, so nothing is taken",
+    "CANCELLED": "it was called off; what is taken all the same goes back by itself",
+}
 
 
 class RefundExceedsPayment(DomainError):
@@ -42,3 +52,14 @@ class RefundExceedsPayment(DomainError):
             f"payment {payment_id} has {refundable} {currency} left to give back",
             {"paymentId": payment_id, "refundable": refundable, "currency": currency},
         )
+
+
+class WebhookRefused(DomainError):
+    """A webhook cannot be trusted."""
+
+    kind = Kind.UNAUTHENTICATED
+    reason = "WEBHOOK_REFUSED"
+
+    def __init__(self) -> None:
+        """Say no more than that."""
+        super().__init__("the webhook is refused")

@@ -1,4 +1,4 @@
-"""What a provider can answer. Only an explicit answer is a success or a decline."""
+"""What a provider answers, or tells unasked. Only an explicit answer is a success or a decline."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,3 +50,65 @@ class Unknown:
 
 
 Outcome = Succeeded | Pending | Declined | NotDone | Unknown
+
+
+class Answer(StrEnum):
+    """An outcome by its name, as it is stored."""
+
+    ASKED = "ASKED"
+    SUCCEEDED = "SUCCEEDED"
+    PENDING = "PENDING"
+    DECLINED = "DECLINED"
+    NOT_DONE = "NOT_DONE"
+    UNKNOWN = "UNKNOWN"
+
+
+def answer_of(outcome: Outcome) -> Answer:
+    """The name of an outcome."""
+    match outcome:
+        case Succeeded():
+            return Answer.SUCCEEDED
+        case Pending():
+            return Answer.PENDING
+        case Declined():
+            return Answer.DECLINED
+        case NotDone():
+            return Answer.NOT_DONE
+    return Answer.UNKNOWN
+
+
+def detail_of(outcome: Outcome) -> str:
+    """What an outcome says beside its name."""
+    match outcome:
+        case Succeeded(transaction_id):
+            return transaction_id
+        case Declined(code):
+            return code
+        case Unknown(cause):
+            return cause
+    return ""
+
+
+def outcome_of(answer: Answer, detail: str) -> Outcome:
+    """The outcome of a name and a detail: the reverse of the two above."""
+    match answer:
+        case Answer.SUCCEEDED:
+            return Succeeded(detail)
+        case Answer.PENDING:
+            return Pending()
+        case Answer.DECLINED:
+            return Declined(DeclineCode(detail))
+        case Answer.NOT_DONE:
+            return NotDone()
+    return Unknown(detail)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a provider tells unasked about a charge or a refund."""
+
+    # The provider's name for the message: told twice, it is one.
+    event_id: str
+    # Our name for what it is about: the id of a payment or of a refund.
+    reference: str
+    outcome: Outcome

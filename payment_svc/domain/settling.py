@@ -5,16 +5,24 @@
     CANCELLED    must go back     closed     closed if voided      asked again
     any other    stays            stays      stays                 stays
 
+    refund is    Succeeded   Declined                           NotDone, Pending, Unknown
+    PENDING      REFUNDED    FAILED, the amount is kept         asked again
+    REFUNDED     stays       FAILED, the amount is held again   stays
+    FAILED       stays       stays                              stays
+
 A success of a FAILED payment is more than that: see `is_unexpected`.
+What is told twice, late or in another order than it happened is harmless: no state goes back to
+PENDING, and what fails after it was done stays so.
 NotDone alone settles nothing: a charge that is on its way may still come. Only when the
 provider was asked to void the charge does NotDone mean that it will not.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from payment_svc.domain.outcome import Declined, NotDone, Outcome, Succeeded
+from payment_svc.domain.outcome import Declined, NotDone, Outcome, Succeeded, answer_of
 from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 
 # 1 s, 2 s, 4 s, … by then minutes, and from the 13th time on hourly.
@@ -50,10 +58,12 @@ def settle_payment(
     """The payment as an answer leaves it; `voided`: the answer is that to a void."""
     match payment.status:
         case PaymentStatus.PENDING:
-            return _settle_pending(payment, outcome, now, again_at, voided=voided)
+            settled = _settle_pending(payment, outcome, now, again_at, voided=voided)
         case PaymentStatus.CANCELLED if not payment.transaction_id:
-            return _settle_cancelled(payment, outcome, now, again_at, voided=voided)
-    return payment if payment.must_go_back else payment.closed()
+            settled = _settle_cancelled(payment, outcome, now, again_at, voided=voided)
+        case _:
+            return payment if payment.must_go_back else payment.closed()
+    return replace(settled, last_answer=answer_of(outcome))
 
 
 def _settle_pending(
@@ -89,8 +99,21 @@ def settle_refund(
     payment: Payment, refund: Refund, outcome: Outcome, now: datetime, again_at: AgainAt
 ) -> tuple[Payment, Refund]:
     """A payment and one of its refunds, as an answer leaves them."""
-    if refund.status is not RefundStatus.PENDING:
-        return payment, refund.closed()
+    match refund.status:
+        case RefundStatus.PENDING:
+            settled = _settle_open_refund(payment, refund, outcome, now, again_at)
+        case RefundStatus.REFUNDED if isinstance(outcome, Declined):
+            held = payment.sent_back(refund.amount_minor, now, again_at(payment.asks))
+            settled = held, refund.sent_back(now)
+        case _:
+            return payment, refund.closed()
+    after, told = settled
+    return after, replace(told, last_answer=answer_of(outcome))
+
+
+def _settle_open_refund(
+    payment: Payment, refund: Refund, outcome: Outcome, now: datetime, again_at: AgainAt
+) -> tuple[Payment, Refund]:
     match outcome:
         case Succeeded():
             return payment.given_back(refund.amount_minor), refund.finished(now)

@@ -12,8 +12,9 @@ from chassis.cards import CardSummary
 from chassis.database import is_duplicate
 from chassis.keys_table import KeysTable
 from chassis.outbox import OutboxTable
-from payment_svc.domain.outcome import DeclineCode
+from payment_svc.domain.outcome import Answer, DeclineCode
 from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
+from payment_svc.persistence.log import LogTable
 from payment_svc.persistence.tables import (
     booking_fences,
     idempotency_keys,
@@ -22,6 +23,8 @@ from payment_svc.persistence.tables import (
     payments,
     refunds,
 )
+from payment_svc.persistence.webhooks import WebhooksTable
+from payment_svc.ports import Lease
 
 
 class SqlLedger:
@@ -32,6 +35,8 @@ class SqlLedger:
         self._connection = connection
         self.keys = KeysTable(connection, idempotency_keys)
         self.outbox = OutboxTable(connection, outbox, outbox_counter)
+        self.log = LogTable(connection)
+        self.webhooks = WebhooksTable(connection)
 
     async def may_charge(self, booking_reference: str) -> bool:
         """Whether a booking was not called off. Nobody calls it off before this unit ends."""
@@ -85,6 +90,8 @@ class SqlLedger:
                 transaction_id=payment.transaction_id,
                 decline_code=payment.decline_code,
                 processed_at=payment.processed_at,
+                last_answer=payment.last_answer,
+                called_off=payment.called_off,
             )
         )
 
@@ -110,9 +117,9 @@ class SqlLedger:
         found = await self._connection.execute(_due(payments, PaymentStatus, now, limit))
         return [_payment(row) for row in found.mappings()]
 
-    async def lease_payment(self, payment_id: str, now: datetime, until: datetime) -> bool:
-        """Take a due payment for oneself; false if another has."""
-        return await self._lease(payments, payment_id, now, until)
+    async def lease_payment(self, payment_id: str, lease: Lease) -> bool:
+        """Take an open payment for oneself; false if another has, or it is not due."""
+        return await self._lease(payments, payment_id, lease)
 
     async def add_refund(self, refund: Refund) -> None:
         """Store a new refund."""
@@ -135,14 +142,13 @@ class SqlLedger:
                 asks=refund.asks,
                 status=refund.status,
                 finished_at=refund.finished_at,
+                last_answer=refund.last_answer,
             )
         )
 
-    async def open_refunds(self, payment_id: str) -> list[Refund]:
-        """The refunds of a payment that are PENDING, oldest first."""
-        mine = select(refunds).where(
-            refunds.c.payment_id == payment_id, refunds.c.status == RefundStatus.PENDING
-        )
+    async def refunds_of(self, payment_id: str) -> list[Refund]:
+        """All refunds of a payment, oldest first."""
+        mine = select(refunds).where(refunds.c.payment_id == payment_id)
         found = await self._connection.execute(mine.order_by(refunds.c.refund_id))
         return [_refund(row) for row in found.mappings()]
 
@@ -151,16 +157,20 @@ class SqlLedger:
         found = await self._connection.execute(_due(refunds, RefundStatus, now, limit))
         return [_refund(row) for row in found.mappings()]
 
-    async def lease_refund(self, refund_id: str, now: datetime, until: datetime) -> bool:
-        """Take a due refund for oneself; false if another has."""
-        return await self._lease(refunds, refund_id, now, until)
+    async def lease_refund(self, refund_id: str, lease: Lease) -> bool:
+        """Take an open refund for oneself; false if another has, or it is not due."""
+        return await self._lease(refunds, refund_id, lease)
 
-    async def _lease(self, table: Table, key: str, now: datetime, until: datetime) -> bool:
+    async def _lease(self, table: Table, key: str, lease: Lease) -> bool:
         (primary,) = table.primary_key
         taken = await self._connection.execute(
             update(table)
-            .where(primary == key, table.c.next_ask_at <= now, table.c.leased_until <= now)
-            .values(leased_until=until)
+            .where(
+                primary == key,
+                table.c.next_ask_at <= lease.due_by,
+                table.c.leased_until <= lease.free_since,
+            )
+            .values(leased_until=lease.until)
         )
         return bool(taken.rowcount)
 
@@ -211,12 +221,17 @@ def _payment(row: RowMapping) -> Payment:
         fields.pop("method_type"), fields.pop("method_brand"), fields.pop("method_last_four")
     )
     code = fields.pop("decline_code")
+    known = {"status": PaymentStatus(row["status"]), "last_answer": _answer(row)}
     return Payment(
-        **{**fields, "status": PaymentStatus(row["status"])},
+        **{**fields, **known},
         method=method,
         decline_code=DeclineCode(code) if code else None,
     )
 
 
 def _refund(row: RowMapping) -> Refund:
-    return Refund(**{**row, "status": RefundStatus(row["status"])})
+    return Refund(**{**row, "status": RefundStatus(row["status"]), "last_answer": _answer(row)})
+
+
+def _answer(row: RowMapping) -> Answer | None:
+    return Answer(row["last_answer"]) if row["last_answer"] else None

@@ -1,6 +1,6 @@
 """Tables. No column for a card number or a verification code exists."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, MetaData, Table
 from sqlalchemy import text as sql
 
 from chassis.columns import Int64, UtcDateTime, text
@@ -33,6 +33,8 @@ payments = Table(
     Column("transaction_id", text(64), nullable=False),
     Column("decline_code", text(32)),
     Column("processed_at", UtcDateTime),
+    Column("last_answer", text(16)),
+    Column("called_off", Boolean, nullable=False, server_default="0"),
     # The domain sees to both; the database would notice if it did not.
     CheckConstraint("refunded_minor BETWEEN 0 AND amount_minor", name="ck_payments_refunded"),
     CheckConstraint("returned_minor BETWEEN 0 AND refunded_minor", name="ck_payments_returned"),
@@ -54,6 +56,7 @@ refunds = Table(
     Column("asks", Int64, nullable=False, server_default="0"),
     Column("status", text(16), nullable=False),
     Column("finished_at", UtcDateTime),
+    Column("last_answer", text(16)),
     Index("ix_refunds_payment", "payment_id"),
     Index("ix_refunds_next_ask", "next_ask_at"),
 )
@@ -66,6 +69,38 @@ booking_fences = Table(
     # NULL: payments may be taken.
     Column("called_off_at", UtcDateTime),
     Column("reason", text(200), nullable=False),
+)
+
+# Only ever added to. What belongs together lies together.
+payment_log = Table(
+    "payment_log",
+    metadata,
+    Column("payment_id", text(64), primary_key=True),
+    Column("entry_id", Int64, primary_key=True, autoincrement=False),
+    Column("happened_at", UtcDateTime, nullable=False),
+    Column("actor", text(128), nullable=False),
+    Column("action", text(16), nullable=False),
+    Column("answer", text(16), nullable=False),
+    Column("detail", text(255), nullable=False),
+    Column("refund_id", text(64), nullable=False),
+    Column("status", text(24), nullable=False),
+)
+
+# The key is the guard: an event is stored with its effect, and so takes effect once.
+webhook_events = Table(
+    "webhook_events",
+    metadata,
+    Column("provider", text(32), primary_key=True),
+    Column("event_id", text(255), primary_key=True),
+    # A payment or a refund, by our name for it.
+    Column("reference", text(64), nullable=False),
+    Column("answer", text(16), nullable=False),
+    Column("detail", text(255), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    # When to look again for what it is about; NULL: it took effect, or it never will.
+    Column("next_try_at", UtcDateTime),
+    Column("tries", Int64, nullable=False),
+    Index("ix_webhook_events_next_try", "next_try_at"),
 )
 
 idempotency_keys = keys_table(metadata)

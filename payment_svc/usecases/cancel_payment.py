@@ -3,11 +3,35 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from chassis.idempotency import Claim, fingerprint
 from chassis.tasks import Tasks
-from payment_svc.domain.payment import Payment, PaymentStatus, Refund
+from payment_svc.domain.log import Action, Saying
+from payment_svc.domain.outcome import Answer
+from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from payment_svc.ports import Ledger
+from payment_svc.usecases.asking import charge_of
 from payment_svc.usecases.parallel import for_each
-from payment_svc.usecases.settling import Settling
+from payment_svc.usecases.settling import Settling, Told
+
+
+@dataclass(frozen=True)
+class Cancellation:
+    """A booking to call off."""
+
+    key: str
+    # Whose key it is, too: whichever replica asks, the key means the same.
+    booking_reference: str
+    reason: str
+    # Who asks, for the log.
+    caller: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The payments of the booking, oldest first, and whether the key was used before."""
+
+    payments: Sequence[Payment]
+    replayed: bool
 
 
 @dataclass(frozen=True)
@@ -28,6 +52,12 @@ class _GiveBack:
 _Undoing = _Void | _GiveBack
 
 
+@dataclass(frozen=True)
+class _Begun:
+    undoing: Sequence[_Undoing]
+    replayed: bool
+
+
 class CancelPayment:
     """Calls bookings off: what is taken goes back, and nothing is taken any more."""
 
@@ -38,39 +68,63 @@ class CancelPayment:
         self._asking = settling.asking
         self._tasks = tasks
 
-    async def __call__(self, booking_reference: str, reason: str) -> Sequence[Payment]:
-        """Call a booking off; all its payments as they then are, oldest first."""
-        return await self._tasks.finish(self._cancel(booking_reference, reason), "cancel")
+    async def __call__(self, request: Cancellation) -> Cancelled:
+        """Call a booking off; all its payments as they then are.
 
-    async def _cancel(self, booking_reference: str, reason: str) -> Sequence[Payment]:
-        begun = await self._records.write(
-            lambda ledger: self._begin(ledger, booking_reference, reason)
+        Raises:
+            IdempotencyKeyReused: as named.
+        """
+        return await self._tasks.finish(self._cancel(request), "cancel")
+
+    async def _cancel(self, request: Cancellation) -> Cancelled:
+        begun = await self._records.write(lambda ledger: self._begin(ledger, request))
+        await for_each(begun.undoing, self._undo)
+        payments = await self._records.read(
+            lambda ledger: ledger.payments_of(request.booking_reference)
         )
-        await for_each(begun, self._undo)
-        return await self._records.read(lambda ledger: ledger.payments_of(booking_reference))
+        return Cancelled(payments, begun.replayed)
 
-    async def _begin(self, ledger: Ledger, booking_reference: str, reason: str) -> list[_Undoing]:
+    async def _begin(self, ledger: Ledger, request: Cancellation) -> _Begun:
         """Call off, wholly in one transaction: no payment can come in between."""
-        await ledger.call_off(booking_reference, reason, self._records.clock.now())
+        replayed = await self._claim(ledger, request)
+        now = self._records.clock.now()
+        await ledger.call_off(request.booking_reference, request.reason, now)
         begun: list[_Undoing] = []
-        for found in await ledger.payments_of(booking_reference):
+        for found in await ledger.payments_of(request.booking_reference):
             payment = await ledger.lock_payment(found.payment_id)
             if payment is not None:
-                begun += await self._call_off(ledger, payment, reason)
-        return begun
+                begun += await self._call_off(ledger, payment, request)
+        return _Begun(begun, replayed)
 
-    async def _call_off(self, ledger: Ledger, payment: Payment, reason: str) -> list[_Undoing]:
-        off = payment
+    async def _claim(self, ledger: Ledger, request: Cancellation) -> bool:
+        """Whether the key was used before. To call off again is safe, so it is done again."""
+        if not request.key:
+            return False
+        booking, now = request.booking_reference, self._records.clock.now()
+        digest = fingerprint("CancelPayment", request.reason)
+        earlier = await ledger.keys.claim(Claim(booking, request.key, digest, booking, now))
+        if earlier is not None:
+            earlier.require_same_request(digest)
+        return earlier is not None
+
+    async def _call_off(
+        self, ledger: Ledger, payment: Payment, request: Cancellation
+    ) -> list[_Undoing]:
+        off = payment.off()
         undoing: list[_Undoing] = [
             _GiveBack(payment, one) for one in await self._taken_over(ledger, payment)
         ]
-        if payment.must_go_back or payment.is_refundable:
-            off, refund = await self._settling.take_back(ledger, payment, reason)
-            undoing.append(_GiveBack(off, refund))
-        elif self._is_to_be_voided(payment):
-            cancelled = payment.cancelled() if _is_pending(payment) else payment
+        asked = Saying(request.caller, Action.CANCEL, Answer.ASKED, request.reason)
+        if self._is_to_be_voided(payment):
+            cancelled = off.cancelled() if _is_pending(payment) else off
             off = replace(cancelled, leased_until=self._asking.lease_end())
             undoing.append(_Void(off))
+        await self._records.note(ledger, off, asked)
+        if off.must_go_back:
+            off, refund = await self._settling.take_back(
+                ledger, off, request.reason, request.caller
+            )
+            undoing.append(_GiveBack(off, refund))
         await self._records.save(ledger, payment, off)
         return undoing
 
@@ -86,8 +140,9 @@ class CancelPayment:
     async def _taken_over(self, ledger: Ledger, payment: Payment) -> list[Refund]:
         """The refunds that were left open, leased to this process."""
         taken = []
-        for refund in await ledger.open_refunds(payment.payment_id):
-            if refund.leased_until <= self._records.clock.now():
+        now = self._records.clock.now()
+        for refund in await ledger.refunds_of(payment.payment_id):
+            if refund.status is RefundStatus.PENDING and refund.leased_until <= now:
                 leased = replace(refund, leased_until=self._asking.lease_end())
                 await ledger.save_refund(leased)
                 taken.append(leased)
@@ -99,9 +154,9 @@ class CancelPayment:
             case _GiveBack(refund=refund):
                 await self._settling.give_back(payment, refund)
             case _Void():
-                void = self._asking.provider.void(payment.payment_id)
+                void = self._asking.provider.void(charge_of(payment))
                 outcome = await self._asking.ask(void, payment.payment_id)
-                await self._settling.charged(payment, outcome, voided=True)
+                await self._settling.charged(payment, Told(Action.VOID, outcome))
 
 
 def _is_pending(payment: Payment) -> bool:

@@ -1,10 +1,14 @@
 """Asking providers about what is open, so that nothing stays open for want of a caller."""
 
+from collections.abc import Sequence
+
+from payment_svc.domain.log import Action
 from payment_svc.domain.outcome import NotDone
 from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from payment_svc.domain.settling import is_abandoned
+from payment_svc.usecases.asking import charge_of
 from payment_svc.usecases.parallel import for_each
-from payment_svc.usecases.settling import Settling
+from payment_svc.usecases.settling import Settling, Told
 
 BATCH = 100
 
@@ -30,39 +34,51 @@ class Reconciler:
         await for_each(refunds, self._refund)
         return BATCH in (len(payments), len(refunds))
 
-    async def _payment(self, payment: Payment) -> None:
-        now, until = self._records.clock.now(), self._asking.lease_end()
+    async def look(self, payment: Payment, refunds: Sequence[Refund]) -> None:
+        """Ask about what is open of a payment now, due or not, unless that was just done.
+
+        That is not on the schedule, and does not change it: somebody may look all the time.
+        """
+        if payment.is_undecided:
+            await self._payment(payment, scheduled=False)
+        for refund in refunds:
+            if refund.status is RefundStatus.PENDING:
+                await self._refund(refund, scheduled=False)
+
+    async def _payment(self, payment: Payment, *, scheduled: bool = True) -> None:
+        lease = self._asking.due() if scheduled else self._asking.open()
         leased = await self._records.write(
-            lambda ledger: ledger.lease_payment(payment.payment_id, now, until)
+            lambda ledger: ledger.lease_payment(payment.payment_id, lease)
         )
         if not leased:
             return
         # Only what is about to be settled is asked for; all else is settled by what is stored.
         match payment.status:
             case PaymentStatus.PENDING:
-                await self._look_up(payment)
+                await self._look_up(payment, scheduled=scheduled)
             case PaymentStatus.CANCELLED if not payment.transaction_id:
-                await self._void(payment)
+                await self._void(payment, scheduled=scheduled)
             case _:
-                await self._settling.charged(payment, NotDone())
+                await self._settling.go_back(payment)
 
-    async def _look_up(self, payment: Payment) -> None:
-        lookup = self._asking.provider.lookup(payment.payment_id)
+    async def _look_up(self, payment: Payment, *, scheduled: bool) -> None:
+        lookup = self._asking.provider.lookup(charge_of(payment))
         outcome = await self._asking.ask(lookup, payment.payment_id)
         if outcome == NotDone() and is_abandoned(payment, self._records.clock.now()):
-            await self._void(payment)
+            await self._void(payment, scheduled=scheduled)
         else:
-            await self._settling.charged(payment, outcome)
+            told = Told(Action.LOOKUP, outcome, scheduled=scheduled)
+            await self._settling.charged(payment, told)
 
-    async def _void(self, payment: Payment) -> None:
-        void = self._asking.provider.void(payment.payment_id)
+    async def _void(self, payment: Payment, *, scheduled: bool) -> None:
+        void = self._asking.provider.void(charge_of(payment))
         outcome = await self._asking.ask(void, payment.payment_id)
-        await self._settling.charged(payment, outcome, voided=True)
+        await self._settling.charged(payment, Told(Action.VOID, outcome, scheduled=scheduled))
 
-    async def _refund(self, refund: Refund) -> None:
-        now, until = self._records.clock.now(), self._asking.lease_end()
+    async def _refund(self, refund: Refund, *, scheduled: bool = True) -> None:
+        lease = self._asking.due() if scheduled else self._asking.open()
         leased = await self._records.write(
-            lambda ledger: ledger.lease_refund(refund.refund_id, now, until)
+            lambda ledger: ledger.lease_refund(refund.refund_id, lease)
         )
         if not leased:
             return
@@ -72,4 +88,4 @@ class Reconciler:
             return
         payment = await self._records.read(lambda ledger: ledger.payment(refund.payment_id))
         if payment is not None:
-            await self._settling.give_back(payment, refund)
+            await self._settling.give_back(payment, refund, scheduled=scheduled)

@@ -6,7 +6,7 @@ from chassis import money
 from chassis.errors import IdempotencyKeyInUse, InvalidField
 from chassis.idempotency import Claim, fingerprint
 from chassis.tasks import Tasks
-from payment_svc.domain.errors import PaymentNotFound
+from payment_svc.domain.errors import PaymentNotFound, PaymentNotRefundable
 from payment_svc.domain.payment import Payment, Refund, RefundStatus
 from payment_svc.ports import Ledger
 from payment_svc.usecases.settling import Settling
@@ -22,6 +22,8 @@ class NewRefund:
     # In decimals of the payment's currency; none: all that is left.
     amount: str | None
     reason: str
+    # Who asks, for the log.
+    caller: str
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,19 @@ class RefundPayment:
             return await self._take_over(ledger, payment, earlier.subject)
         amount_minor = payment.refundable_minor if asked_minor is None else asked_minor
         aside = payment.setting_aside(amount_minor)
+        await self._require_all_known(ledger, payment)
         await self._records.save(ledger, payment, aside)
-        refund = await self._settling.add_refund(
-            ledger, aside, amount_minor, request.reason, refund_id
-        )
+        refund = self._settling.new_refund(aside, amount_minor, request.reason, refund_id)
+        await self._settling.add_refund(ledger, aside, refund, request.caller)
         return _Begun(aside, refund, replayed=False)
+
+    async def _require_all_known(self, ledger: Ledger, payment: Payment) -> None:
+        """Begin nothing while it is not known what became of an earlier refund."""
+        if payment.refunded_minor == payment.returned_minor:
+            return
+        now = self._records.clock.now()
+        if any(one.is_unknown(now) for one in await ledger.refunds_of(payment.payment_id)):
+            raise PaymentNotRefundable(payment.payment_id, payment.status, "REFUND_UNKNOWN")
 
     async def _take_over(self, ledger: Ledger, payment: Payment, refund_id: str) -> _Begun:
         refund = await ledger.refund(refund_id)

@@ -1,19 +1,57 @@
-"""Storing what a provider answered, and giving back what nobody wants any more."""
+"""Storing what a provider said, and giving back what nobody wants any more."""
 
 from dataclasses import dataclass
 
 import structlog
 
-from payment_svc.domain.outcome import Outcome
+from chassis import money
+from payment_svc.domain.log import OURSELVES, Action, Saying
+from payment_svc.domain.outcome import (
+    Answer,
+    Declined,
+    Outcome,
+    Succeeded,
+    answer_of,
+    detail_of,
+)
 from payment_svc.domain.payment import Payment, Refund
 from payment_svc.domain.settling import is_unexpected, settle_payment, settle_refund
-from payment_svc.ports import Ledger, Return
-from payment_svc.usecases.asking import Asking
+from payment_svc.ports import Ledger
+from payment_svc.usecases.asking import Asking, return_of
 from payment_svc.usecases.records import Records
 
 log = structlog.get_logger(__name__)
 
 CALLED_OFF = "CALLED_OFF"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a provider said, and how it came to say it."""
+
+    action: Action
+    outcome: Outcome
+    # The provider's name for the message, if it was told unasked.
+    event_id: str = ""
+    # Whether the question was on the schedule; one that was not leaves it as it is.
+    scheduled: bool = True
+
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether it was told unasked and decides nothing: whoever asks will hear the rest."""
+        final = isinstance(self.outcome, Succeeded | Declined)
+        return self.action is Action.WEBHOOK and not final
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A payment after what was said."""
+
+    payment: Payment
+    # The refund of it that was said something of.
+    refund: Refund | None = None
+    # A refund of it that is to be asked for now.
+    goes_back: Refund | None = None
 
 
 @dataclass(frozen=True)
@@ -23,40 +61,78 @@ class Settling:
     records: Records
     asking: Asking
 
-    async def charged(self, payment: Payment, outcome: Outcome, *, voided: bool = False) -> Payment:
+    async def charged(self, payment: Payment, told: Told) -> Payment:
         """Store what became of a charge. A payment that was called off goes back at once."""
 
-        async def unit(ledger: Ledger) -> tuple[Payment, Refund | None]:
+        async def unit(ledger: Ledger) -> Settled:
+            settled = await self.settle_charge(ledger, payment.payment_id, told)
+            if settled is None:
+                raise _gone(payment.payment_id)
+            return settled
+
+        stored = await self.asking.until_stored(lambda: self.records.write(unit))
+        if stored.goes_back is not None:
+            await self.give_back(stored.payment, stored.goes_back)
+        return stored.payment
+
+    async def go_back(self, payment: Payment) -> None:
+        """Give back a payment that was called off and holds money; close it if there is none."""
+
+        async def unit(ledger: Ledger) -> Settled:
             present = await ledger.lock_payment(payment.payment_id)
             if present is None:
                 raise _gone(payment.payment_id)
-            now, again_at = self.records.clock.now(), self.asking.again_at
-            settled, refund = settle_payment(present, outcome, now, again_at, voided=voided), None
-            if settled.must_go_back:
-                settled, refund = await self.take_back(ledger, settled, CALLED_OFF)
-            await self.records.save(ledger, present, settled)
-            return settled, refund
+            if not present.must_go_back:
+                await self.records.save(ledger, present, present.closed())
+                return Settled(present)
+            aside, refund = await self.take_back(ledger, present, CALLED_OFF, OURSELVES)
+            await self.records.save(ledger, present, aside)
+            return Settled(aside, goes_back=refund)
 
-        stored, refund = await self.asking.until_stored(lambda: self.records.write(unit))
-        if is_unexpected(stored, outcome):
-            log.error("declined_payment_was_taken", payment_id=stored.payment_id)
-        if refund is not None:
-            await self.give_back(stored, refund)
-        return stored
+        stored = await self.records.write(unit)
+        if stored.goes_back is not None:
+            await self.give_back(stored.payment, stored.goes_back)
+
+    async def settle_charge(self, ledger: Ledger, payment_id: str, told: Told) -> Settled | None:
+        """Store what was said of a charge, within one unit of work; none: there is none."""
+        present = await ledger.lock_payment(payment_id)
+        if present is None:
+            return None
+        settled, goes_back = present, None
+        if not told.is_hearsay:
+            settled = settle_payment(
+                present,
+                told.outcome,
+                self.records.clock.now(),
+                self.asking.again_at,
+                voided=told.action is Action.VOID,
+            )
+        if not told.scheduled:
+            settled = settled.asked_between(present)
+        if _is_news(present, settled, told):
+            await self.records.note(ledger, settled, self._said(told))
+        if is_unexpected(settled, told.outcome):
+            log.error("declined_payment_was_taken", payment_id=payment_id)
+        if settled.must_go_back:
+            settled, goes_back = await self.take_back(ledger, settled, CALLED_OFF, OURSELVES)
+        await self.records.save(ledger, present, settled)
+        return Settled(settled, goes_back=goes_back)
 
     async def take_back(
-        self, ledger: Ledger, payment: Payment, reason: str
+        self, ledger: Ledger, payment: Payment, reason: str, actor: str
     ) -> tuple[Payment, Refund]:
         """Set aside all that a payment holds, and store the refund of it."""
-        refund = await self.add_refund(ledger, payment, payment.refundable_minor, reason)
-        return payment.taking_back(), refund
+        refund = self.new_refund(payment, payment.refundable_minor, reason)
+        aside = payment.taking_back()
+        await self.add_refund(ledger, aside, refund, actor)
+        return aside, refund
 
-    async def add_refund(
-        self, ledger: Ledger, payment: Payment, amount_minor: int, reason: str, refund_id: str = ""
+    def new_refund(
+        self, payment: Payment, amount_minor: int, reason: str, refund_id: str = ""
     ) -> Refund:
-        """Store a refund, leased to this process, of an amount that is set aside."""
+        """A refund, leased to this process."""
         now = self.records.clock.now()
-        refund = Refund(
+        return Refund(
             refund_id=refund_id or self.records.ids.text("ref"),
             payment_id=payment.payment_id,
             amount_minor=amount_minor,
@@ -66,31 +142,67 @@ class Settling:
             leased_until=self.asking.lease_end(),
             next_ask_at=now,
         )
-        await ledger.add_refund(refund)
-        return refund
 
-    async def give_back(self, payment: Payment, refund: Refund) -> Refund:
+    async def add_refund(
+        self, ledger: Ledger, payment: Payment, refund: Refund, actor: str
+    ) -> None:
+        """Store a refund of an amount that is set aside, and who asked for it."""
+        await ledger.add_refund(refund)
+        amount = f"{money.to_text(refund.amount_minor, refund.currency)} {refund.currency}"
+        detail = f"{amount}, {refund.reason}" if refund.reason else amount
+        asked = Saying(actor, Action.REFUND, Answer.ASKED, detail, refund.refund_id)
+        await self.records.note(ledger, payment, asked)
+
+    async def give_back(
+        self, payment: Payment, refund: Refund, *, scheduled: bool = True
+    ) -> Refund:
         """Ask the provider for a stored refund, and store what it says."""
-        order = Return(
-            refund.refund_id, payment.transaction_id, refund.amount_minor, refund.currency
-        )
-        outcome = await self.asking.ask(self.asking.provider.refund(order), refund.refund_id)
+        question = self.asking.provider.refund(return_of(payment, refund))
+        outcome = await self.asking.ask(question, refund.refund_id)
+        told = Told(Action.REFUND, outcome, scheduled=scheduled)
 
         async def unit(ledger: Ledger) -> Refund:
-            present = await ledger.lock_payment(refund.payment_id)
-            stored = await ledger.refund(refund.refund_id)
-            if present is None or stored is None:
+            settled = await self.settle_refund(ledger, refund.payment_id, refund.refund_id, told)
+            if settled is None or settled.refund is None:
                 raise _gone(refund.refund_id)
-            now, again_at = self.records.clock.now(), self.asking.again_at
-            after, settled = settle_refund(present, stored, outcome, now, again_at)
-            await self.records.save(ledger, present, after)
-            if settled != stored:
-                await ledger.save_refund(settled)
-                if after.must_go_back:
-                    log.warning("late_refund_refused", payment_id=after.payment_id, asks=after.asks)
-            return settled
+            return settled.refund
 
         return await self.asking.until_stored(lambda: self.records.write(unit))
+
+    async def settle_refund(
+        self, ledger: Ledger, payment_id: str, refund_id: str, told: Told
+    ) -> Settled | None:
+        """Store what was said of a refund, within one unit of work; none: there is none."""
+        present = await ledger.lock_payment(payment_id)
+        stored = await ledger.refund(refund_id)
+        if present is None or stored is None:
+            return None
+        after, settled = present, stored
+        if not told.is_hearsay:
+            now, again_at = self.records.clock.now(), self.asking.again_at
+            after, settled = settle_refund(present, stored, told.outcome, now, again_at)
+        if not told.scheduled:
+            settled = settled.asked_between(stored)
+        await self.records.save(ledger, present, after)
+        if settled != stored:
+            await ledger.save_refund(settled)
+        if _is_news(stored, settled, told):
+            await self.records.note(ledger, after, self._said(told, refund_id))
+        if settled.status is not stored.status and after.must_go_back:
+            log.warning("late_refund_refused", payment_id=after.payment_id, asks=after.asks)
+        return Settled(after, settled)
+
+    def _said(self, told: Told, refund_id: str = "") -> Saying:
+        detail = " ".join(word for word in (told.event_id, detail_of(told.outcome)) if word)
+        actor = f"provider/{self.asking.provider.name}"
+        return Saying(actor, told.action, answer_of(told.outcome), detail, refund_id)
+
+
+def _is_news(before: Payment | Refund, after: Payment | Refund, told: Told) -> bool:
+    """Whether it goes into the log: all, but not the same answer to the same question again."""
+    asked_again = told.action in (Action.LOOKUP, Action.REFUND, Action.VOID)
+    same = before.last_answer is answer_of(told.outcome) and before.status is after.status
+    return not (asked_again and same)
 
 
 def _gone(name: str) -> LookupError:

@@ -255,6 +255,21 @@ async def test_a_column_that_is_not_there_is_named(folder: Path) -> None:
         await audit(urls_in(folder))
 
 
+async def test_old_books_of_the_provider_can_be_read(folder: Path) -> None:
+    """What the mock provider's books of an older version lack is not missed."""
+    for table, column in (
+        ("refunds", "settles_at"),
+        ("refunds", "decline_code"),
+        ("charges", "scenario"),
+    ):
+        spoil(folder, "provider", f"ALTER TABLE provider_{table} DROP COLUMN {column}")
+    spoil(folder, "provider", "DROP TABLE provider_webhooks")
+    assert await audit(urls_in(folder), answers=JOURNAL, settled=True) == []
+    spoil(folder, "provider", "DELETE FROM provider_refunds")
+    found = {one.code for one in await audit(urls_in(folder), answers=JOURNAL, settled=True)}
+    assert found == {Code.RETURN_NOT_AT_PROVIDER, Code.PROVIDER_NOT_DUE}
+
+
 async def test_what_no_check_uses_is_not_kept(folder: Path) -> None:
     """Of a row only the columns are kept that checks use, and of an answer, that there is one."""
     tables = await read_all(urls_in(folder), lambda *_: None)

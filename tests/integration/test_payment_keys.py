@@ -304,3 +304,27 @@ async def test_a_known_answer_is_never_dropped(
     taken = await payments.pay()
     assert (status(taken), failures) == ("SUCCESS", [])
     assert len(payments.provider.journal) == 1
+
+
+async def test_a_cancellation_with_a_key(payments: Payments) -> None:
+    """A repeated cancellation says that it is one and tells how things are now."""
+    await payments.pay()
+    request = pb.CancelPaymentRequest(booking_reference="BK-1", reason="UNDONE")
+    first = payments.caller.CancelPayment(request, idempotency_key="c")
+    assert not await replayed(first)
+    again = payments.caller.CancelPayment(request, idempotency_key="c")
+    assert await replayed(again)
+    assert await again == await first
+
+
+async def test_a_cancellation_with_the_key_of_another(payments: Payments) -> None:
+    """A cancellation with a key that was used with another reason is refused, and does nothing."""
+    for booking in ("BK-1", "BK-2"):
+        request = pb.CancelPaymentRequest(booking_reference=booking, reason="UNDONE")
+        await payments.caller.CancelPayment(request, idempotency_key="c")
+    other = pb.CancelPaymentRequest(booking_reference="BK-1", reason="CHANGED")
+    with refused("IDEMPOTENCY_KEY_REUSED"):
+        await payments.caller.CancelPayment(other, idempotency_key="c")
+    for key in ("x" * 256, " c"):
+        with refused("IDEMPOTENCY_KEY_INVALID"):
+            await payments.caller.CancelPayment(other, idempotency_key=key)

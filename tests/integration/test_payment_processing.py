@@ -14,14 +14,20 @@ from support.payments import (
     NUMBER,
     Payments,
     Question,
+    dump,
     process,
     refused_fields,
     serving_payments,
     status,
 )
+from support.tokens import auth_settings
 
+from chassis.cards import Card, Token
+from chassis.errors import InvalidField
+from chassis.settings import SettingsError
 from chassis.tasks import Tasks
 from payment_svc import wiring
+from payment_svc.config import PaymentSettings
 from payment_svc.domain.outcome import DeclineCode, Declined
 from payment_svc.domain.payment import Payment
 from payment_svc.ports import Charge
@@ -65,7 +71,45 @@ async def test_the_provider_gets_the_card_and_our_reference(payments: Payments) 
     (asked,) = payments.provider.journal
     assert isinstance(asked, Charge)
     assert (asked.reference, asked.amount_minor, asked.currency) == (paid.payment_id, 1500, "JPY")
-    assert (asked.card.number, asked.card.cvv) == (NUMBER, "123")
+    (card,) = payments.provider.methods
+    assert isinstance(card, Card)
+    assert (card.number, card.cvv) == (NUMBER, "123")
+
+
+async def test_a_token(payments: Payments) -> None:
+    """A token goes to the provider as it came, and of it nothing is kept or shown."""
+    paid = await payments.pay(**NO_CARD, token="pm_1", type=0)
+    assert payments.provider.methods == [Token("TYPE_UNSPECIFIED", "pm_1")]
+    assert paid.payment_method == pb.PaymentMethodSummary()
+    assert "pm_1" not in await dump(payments.database)
+
+
+async def test_what_the_provider_does_not_take(payments: Payments) -> None:
+    """A means of payment that the provider refuses beforehand is INVALID_FIELD, and not stored."""
+    refusal = InvalidField(("payment_method.token", "is not known here"))
+    payments.provider.refusals.append(refusal)
+    with refused_fields("payment_method.token"):
+        await payments.pay(key="k", **NO_CARD, token="pm_1")
+    assert payments.provider.journal == []
+    assert status(await payments.pay(key="k", **NO_CARD, token="pm_2")) == "SUCCESS"
+
+
+async def test_limits_of_a_currency(databases: Databases, clock: ManualClock) -> None:
+    """An amount beyond a currency's limits is INVALID_FIELD; other currencies have none."""
+    database = await databases.fresh("payment_svc")
+    async with serving_payments(database, clock, amount_limits="USD 0.50 100.00") as payments:
+        for amount in ("0.49", "100.01"):
+            with refused_fields("amount"):
+                await payments.pay(amount=amount)
+        for amount, currency in (("0.50", "USD"), ("100.00", "USD"), ("1000", "EUR")):
+            assert status(await payments.pay(amount=amount, currency=currency)) == "SUCCESS"
+
+
+async def test_limits_that_are_none(databases: Databases, clock: ManualClock) -> None:
+    """Limits that cannot be read stop the program at its start, naming the setting."""
+    settings = PaymentSettings(amount_limits="USD 5 1")
+    with pytest.raises(SettingsError, match="PAYMENT_AMOUNT_LIMITS: USD"):
+        await wiring.wire(settings, auth_settings(), await databases.fresh("payment_svc"), clock)
 
 
 @pytest.mark.parametrize("code", DeclineCode)
@@ -82,6 +126,7 @@ async def test_a_decline_is_an_answer(payments: Payments, code: DeclineCode) -> 
 
 
 CARD = "payment_method."
+NO_CARD = {"card_number": "", "expiry_month": 0, "expiry_year": 0, "cvv": ""}
 TODAY_IS = {"expiry_year": 2026, "expiry_month": 11}
 BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
     "three decimals of a dollar": ({"amount": "1.001"}, {"amount"}),
@@ -101,7 +146,12 @@ BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
     "expired last month": ({**TODAY_IS, "expiry_month": 10}, {CARD + "expiry_year"}),
     "month 13": ({"expiry_month": 13}, {CARD + "expiry_month"}),
     "code of two digits": ({"cvv": "12"}, {CARD + "cvv"}),
-    "no type": ({"type": 0}, {CARD + "type"}),
+    "no type": ({"type": 0}, {"payment_method"}),
+    "no number": ({"card_number": ""}, {"payment_method"}),
+    "no code": ({"cvv": ""}, {"payment_method"}),
+    "a card and a token": ({"token": "pm_1"}, {"payment_method"}),
+    "a token with a space": ({**NO_CARD, "token": "pm 1"}, {CARD + "token"}),
+    "neither card nor token": (NO_CARD, {"payment_method"}),
     "number and code": (
         {"card_number": "x", "cvv": "y"},
         {CARD + "card_number", CARD + "cvv"},
@@ -154,7 +204,7 @@ async def test_an_open_payment_is_pending(payments: Payments) -> None:
     payments.provider.hold()
     paying = asyncio.create_task(payments.pay())
     asked = await payments.provider.question()
-    pending = await payments.now(pb.Payment(payment_id=asked.reference))
+    pending = await payments.read(asked.reference)
     assert status(pending) == "PENDING"
     assert not pending.HasField("processed_at")
     payments.provider.release()
@@ -164,7 +214,7 @@ async def test_an_open_payment_is_pending(payments: Payments) -> None:
 async def test_no_such_payment(payments: Payments) -> None:
     """An id that no payment has is PAYMENT_NOT_FOUND and named."""
     with refused("PAYMENT_NOT_FOUND", paymentId="pay_404"):
-        await payments.now(pb.Payment(payment_id="pay_404"))
+        await payments.read("pay_404")
 
 
 async def listed(payments: Payments, booking: str = "", size: int = 2) -> list[list[str]]:
@@ -221,12 +271,15 @@ async def test_a_page_token_belongs_to_its_list(payments: Payments, clock: Manua
 
 
 async def test_other_scopes_are_refused(payments: Payments) -> None:
-    """Every method needs the scope `payments` (or `admin`) and tells so before all else."""
+    """All methods but one need the scope `payments` (or `admin`) and tell so before all else."""
     wrong = payments.called_by("ann", "bookings inventory")
     admin = payments.called_by("root", "admin")
     for method in SERVICE.methods:
         request = getattr(pb, method.input_type.name)()
-        with refused("SCOPE_MISSING", scopes="payments"):
+        # A webhook is signed, and who sends it has no token.
+        is_open = method.name == "HandleWebhook"
+        facts = {} if is_open else {"scopes": "payments"}
+        with refused("WEBHOOK_REFUSED" if is_open else "SCOPE_MISSING", **facts):
             call = getattr(wrong, method.name)(request)
             await (call.read() if method.server_streaming else call)
     assert payments.provider.journal == []

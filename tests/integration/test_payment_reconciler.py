@@ -1,6 +1,7 @@
 """What is open is resolved without anybody asking: the provider is asked, soon and then slower."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
@@ -10,7 +11,14 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 from support.clock import ManualClock
 from support.databases import Databases, on_mariadb, url_of
-from support.payments import WAIT_S, Payments, ScriptedProvider, serving_payments, status
+from support.payments import (
+    WAIT_S,
+    Payments,
+    ScriptedProvider,
+    serving_payments,
+    silence,
+    status,
+)
 
 from payment_svc.domain.outcome import DeclineCode, Declined, NotDone, Outcome, Pending, Unknown
 from payment_svc.persistence import tables
@@ -28,7 +36,8 @@ async def payments(databases: Databases, clock: ManualClock) -> AsyncIterator[Pa
 
 
 async def left_open(payments: Payments, answer: Outcome = LOST) -> pb.Payment:
-    payments.provider.answers.append(answer)
+    # What was surely not done is asked for three times.
+    payments.provider.answers.extend([answer] * (3 if answer == NotDone() else 1))
     paid = await payments.pay()
     assert status(paid) == "PENDING"
     return paid
@@ -44,7 +53,7 @@ async def test_a_killed_process(databases: Databases, clock: ManualClock) -> Non
     await asyncio.gather(cut_off, return_exceptions=True)
     provider.takes(asked.reference)
     async with serving_payments(databases.open(url_of(database)), clock, provider) as payments:
-        paid = pb.Payment(payment_id=asked.reference)
+        paid = pb.Payment(payment_id=asked.reference, booking_reference="BK-1")
         clock.move(34.999999)
         await payments.reconcile()
         assert status(await payments.now(paid)) == "PENDING"
@@ -89,12 +98,74 @@ async def test_asked_less_and_less(payments: Payments, clock: ManualClock) -> No
     assert all(0.8 * 2**one <= wait_s <= 1.2 * 2**one for one, wait_s in enumerate(waits))
 
 
-async def test_reading_asks_nobody(payments: Payments, clock: ManualClock) -> None:
-    """Reading an open payment makes no call to its provider."""
+async def test_reading_asks(payments: Payments, clock: ManualClock) -> None:
+    """Reading an open payment has its provider asked at once, and the answer is read."""
     paid = await left_open(payments)
-    clock.move(3600)
-    await payments.now(paid)
-    assert (len(payments.provider.journal), payments.provider.lookups) == (1, [])
+    payments.provider.takes(paid.payment_id)
+    clock.move(2)
+    assert status(await payments.read(paid.payment_id)) == "SUCCESS"
+    assert (len(payments.provider.journal), payments.provider.lookups) == (1, [paid.payment_id])
+
+
+async def test_reading_asks_about_refunds(payments: Payments, clock: ManualClock) -> None:
+    """Reading a payment with an open refund has its provider asked about that."""
+    paid = await payments.pay()
+    payments.provider.answers.append(Pending())
+    assert status(await payments.refund(paid)) == "PENDING"
+    clock.move(2)
+    assert status(await payments.read(paid.payment_id)) == "REFUNDED"
+
+
+async def test_reading_does_not_ask_too_often(payments: Payments, clock: ManualClock) -> None:
+    """Within two seconds of an answer, and of a settled payment, reading asks nobody."""
+    settled, paid = await payments.pay(), await left_open(payments)
+    payments.provider.lookup_answers.extend([Pending(), Pending()])
+    for _ in range(3):
+        clock.move(1.999)
+        await asyncio.gather(*(payments.read(paid.payment_id) for _ in range(5)))
+        await payments.read(settled.payment_id)
+    assert payments.provider.lookups == [paid.payment_id]
+
+
+async def test_reading_leaves_the_schedule(payments: Payments, clock: ManualClock) -> None:
+    """However often it is read, an open payment is asked about when its schedule says so."""
+    paid = await left_open(payments)
+    before = await payments.stored(paid.payment_id)
+    payments.provider.lookup_answers.extend([Pending()] * 20)
+    for _ in range(20):
+        clock.move(2)
+        await payments.read(paid.payment_id)
+    assert len(payments.provider.lookups) == 20
+    after = await payments.stored(paid.payment_id)
+    assert before is not None
+    assert after is not None
+    assert (after.next_ask_at, after.asks) == (before.next_ask_at, before.asks)
+
+
+async def test_reading_makes_no_refund(payments: Payments, clock: ManualClock) -> None:
+    """A refused refund of a booking that was called off is made anew by the schedule alone."""
+    paid = await payments.pay()
+    payments.provider.answers.append(NO)
+    await payments.cancel()
+    asked = len(payments.provider.journal)
+    for _ in range(5):
+        clock.move(2)
+        await payments.read(paid.payment_id)
+    assert len(payments.provider.journal) == asked
+    await payments.reconcile()
+    assert status(await payments.now(paid)) == "REFUNDED"
+
+
+async def test_reading_does_not_wait_long(payments: Payments, clock: ManualClock) -> None:
+    """A reader gets the payment as it was when the provider does not answer; it may leave early."""
+    paid = await left_open(payments)
+    payments.provider.lookup_answers.append(silence)
+    clock.move(2)
+    began = time.monotonic()
+    call = payments.caller.GetPayment(pb.GetPaymentRequest(payment_id=paid.payment_id), timeout=1)
+    assert status(await call) == "PENDING"
+    assert time.monotonic() - began < 1
+    assert payments.provider.lookups == [paid.payment_id]
 
 
 async def test_given_up(payments: Payments, clock: ManualClock) -> None:
@@ -123,11 +194,13 @@ async def test_not_given_up_without_a_word(payments: Payments, clock: ManualCloc
         assert status(await payments.now(paid)) == "PENDING"
 
 
-async def test_surely_not_done_may_be_asked_again(payments: Payments) -> None:
-    """A charge that surely was not done leaves the payment PENDING, and a repeat charges it."""
-    payments.provider.answers.append(NotDone())
+async def test_surely_not_done_is_asked_again(payments: Payments) -> None:
+    """A charge that surely was not done is tried three times, and again when it is repeated."""
+    payments.provider.answers.extend([NotDone()] * 5)
     assert status(await payments.pay(key="k")) == "PENDING"
+    assert len(payments.provider.journal) == 3
     assert status(await payments.pay(key="k")) == "SUCCESS"
+    assert len(payments.provider.journal) == 6
     assert len({one.reference for one in payments.provider.journal}) == 1
 
 
@@ -201,7 +274,7 @@ async def test_rows_of_a_newer_version(payments: Payments, clock: ManualClock) -
     assert payments.provider.lookups == [waiting.payment_id]
     assert payments.provider.journal[asked:] == []
     assert status(refund) == "PENDING"
-    assert status(await payments.now(waiting)) == "SUCCESS"
+    assert status(await payments.read(waiting.payment_id)) == "SUCCESS"
 
 
 async def test_rows_of_an_older_version(payments: Payments, clock: ManualClock) -> None:

@@ -9,9 +9,9 @@ from support.clock import ManualClock
 from support.databases import Databases
 from support.payments import Payments, Question, refused_fields, serving_payments, status
 
-from payment_svc.domain.outcome import DeclineCode, Declined, Unknown
+from payment_svc.domain.outcome import DeclineCode, Declined, Outcome, Pending, Unknown
 from payment_svc.domain.payment import Payment
-from payment_svc.ports import Return
+from payment_svc.ports import Charge, Return
 
 NO = Declined(DeclineCode.CARD_DECLINED)
 
@@ -40,7 +40,7 @@ async def test_all_of_it(payments: Payments, clock: ManualClock) -> None:
     assert (refund.payment_id, refund.reason) == (paid.payment_id, "BOOKING_CANCELLED")
     assert refund.created_at.ToDatetime(clock.now().tzinfo) == clock.now()
     assert await standing(payments, paid) == ("REFUNDED", "150.00")
-    order = Return(refund.refund_id, paid.transaction_id, 15000, "USD")
+    order = Return(refund.refund_id, paid.transaction_id, 15000, "USD", clock.now())
     assert payments.provider.journal[1:] == [order]
 
 
@@ -83,17 +83,50 @@ async def test_more_than_is_left(payments: Payments) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "state"), [(Unknown("lost"), "PENDING"), (NO, "FAILED")], ids=["PENDING", "FAILED"]
+    ("answer", "state", "cause"),
+    [
+        (Pending(), "PENDING", "PENDING"),
+        (Unknown("lost"), "PENDING", "OUTCOME_UNKNOWN"),
+        (NO, "FAILED", "FAILED"),
+    ],
+    ids=["pending", "unknown", "failed"],
 )
 async def test_nothing_was_taken(
-    payments: Payments, answer: Declined | Unknown, state: str
+    payments: Payments, answer: Outcome, state: str, cause: str
 ) -> None:
-    """A payment that holds no money for certain gives none back, and tells its status."""
+    """A payment that holds no money for certain gives none back, and tells why."""
     payments.provider.answers.append(answer)
     paid = await payments.pay()
-    with refused("PAYMENT_NOT_REFUNDABLE", paymentId=paid.payment_id, status=state):
+    facts = {"paymentId": paid.payment_id, "status": state, "cause": cause}
+    with refused("PAYMENT_NOT_REFUNDABLE", **facts):
         await payments.refund(paid)
     assert len(payments.provider.journal) == 1
+
+
+async def test_a_cancelled_payment(payments: Payments) -> None:
+    """A payment that was called off gives nothing back by a refund of its own, and tells why."""
+    payments.provider.answers.append(Pending())
+    paid = await payments.pay()
+    await payments.cancel()
+    with refused("PAYMENT_NOT_REFUNDABLE", status="CANCELLED", cause="CANCELLED"):
+        await payments.refund(paid)
+    assert [type(one) for one in payments.provider.journal] == [Charge]
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["another", "the same"])
+async def test_no_second_refund_while_one_is_unknown(payments: Payments, *, keyed: bool) -> None:
+    """While it is not known what became of a refund no other is begun; its repeat finds out."""
+    paid = await payments.pay()
+    payments.provider.answers.append(ConnectionError("lost"))
+    assert status(await payments.refund(paid, "100.00", key="r")) == "PENDING"
+    if keyed:
+        assert status(await payments.refund(paid, "100.00", key="r")) == "REFUNDED"
+    else:
+        with refused("PAYMENT_NOT_REFUNDABLE", status="SUCCESS", cause="REFUND_UNKNOWN"):
+            await payments.refund(paid, "10.00", key="s")
+        await payments.refund(paid, "100.00", key="r")
+    assert status(await payments.refund(paid, "10.00", key="s")) == "REFUNDED"
+    assert await standing(payments, paid) == ("PARTIALLY_REFUNDED", "110.00")
 
 
 async def test_no_such_payment(payments: Payments) -> None:
@@ -126,7 +159,7 @@ async def test_refused_by_the_provider(payments: Payments) -> None:
 async def test_an_open_refund_keeps_its_amount(payments: Payments) -> None:
     """While a refund is PENDING nobody else gets its amount; a repeat of its key finishes it."""
     paid = await payments.pay()
-    payments.provider.answers.append(ConnectionError("lost"))
+    payments.provider.answers.append(Pending())
     assert status(await payments.refund(paid, "100.00", key="r")) == "PENDING"
     assert await standing(payments, paid) == ("SUCCESS", "100.00")
     with refused("REFUND_EXCEEDS_PAYMENT", refundable="50.00"):

@@ -16,6 +16,7 @@ from chassis.transactions import Transactions
 from payment_svc.domain.outcome import DeclineCode
 from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from payment_svc.persistence.repository import SqlLedger
+from payment_svc.ports import Lease
 
 Ledgers = Transactions[SqlLedger]
 LATER = START + timedelta(microseconds=1)
@@ -151,10 +152,11 @@ async def test_what_is_due_is_leased_once(
     assert await ledgers.read(lambda one: one.due_refunds(START, 9)) == [refund][: int(found)]
     end = START + timedelta(seconds=9)
     for expected in (found, False):
-        lease = ledgers.write(lambda one: one.lease_payment("pay_2", START, end))
-        assert await lease is expected
-        lease = ledgers.write(lambda one: one.lease_refund("ref_1", START, end))
-        assert await lease is expected
+        lease = Lease(due_by=START, free_since=START, until=end)
+        taken = ledgers.write(lambda one, lease=lease: one.lease_payment("pay_2", lease))
+        assert await taken is expected
+        taken = ledgers.write(lambda one, lease=lease: one.lease_refund("ref_1", lease))
+        assert await taken is expected
     if found:
         stored = await ledgers.read(lambda ledger: ledger.payment("pay_2"))
         assert stored == replace(payment, leased_until=end)
@@ -169,8 +171,8 @@ async def test_the_longest_due_come_first(ledgers: Ledgers) -> None:
     assert [one.payment_id for one in due] == ["pay_3", "pay_2"]
 
 
-async def test_the_payments_and_open_refunds_of_one_booking(ledgers: Ledgers) -> None:
-    """All payments of a booking are found, oldest first, and of a payment its open refunds."""
+async def test_the_payments_and_refunds_of_one_booking(ledgers: Ledgers) -> None:
+    """All payments of a booking are found, oldest first, and of a payment all its refunds."""
     for payment_id, booking in (("pay_4", "BK-1"), ("pay_2", "BK-1"), ("pay_3", "bk-1")):
         payment = a_payment(payment_id, booking_reference=booking)
         await ledgers.write(lambda ledger, payment=payment: ledger.add_payment(payment))
@@ -179,7 +181,7 @@ async def test_the_payments_and_open_refunds_of_one_booking(ledgers: Ledgers) ->
         await ledgers.write(lambda ledger, refund=refund: ledger.add_refund(refund))
     found = await ledgers.read(lambda ledger: ledger.payments_of("BK-1"))
     assert [one.payment_id for one in found] == ["pay_2", "pay_4"]
-    assert await ledgers.read(lambda ledger: ledger.open_refunds("pay_2")) == [A_REFUND]
+    assert await ledgers.read(lambda ledger: ledger.refunds_of("pay_2")) == [A_REFUND, finished]
 
 
 async def test_a_booking_is_called_off_for_ever(ledgers: Ledgers) -> None:

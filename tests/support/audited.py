@@ -334,6 +334,7 @@ def _provider() -> dict[str, Rows]:
                 "decline_code": None,
                 "created_at": START,
                 "settles_at": START,
+                "scenario": None,
             }
             for payment_id, amount_minor, state in charges
         ],
@@ -346,6 +347,8 @@ def _provider() -> dict[str, Rows]:
                 "state": "SUCCEEDED",
                 "refund_id": "re_1",
                 "created_at": START,
+                "settles_at": None,
+                "decline_code": None,
             }
         ],
     }

@@ -20,15 +20,18 @@ from sqlalchemy import or_, select
 from booking_svc import wiring as booking_wiring
 from booking_svc.config import BookingSettings
 from booking_svc.persistence.tables import sagas
+from chassis.cards import Card, Method
 from chassis.database import Database
 from chassis.server import Hosted, running
 from chassis.status import from_rpc_error
 from payment_svc import wiring as payment_wiring
 from payment_svc.config import PaymentSettings
-from payment_svc.domain.outcome import NotDone, Pending, Succeeded, Unknown
+from payment_svc.domain.errors import WebhookRefused
+from payment_svc.domain.outcome import NotDone, Notice, Pending, Succeeded, Unknown
 from payment_svc.domain.outcome import Outcome as ProviderOutcome
-from payment_svc.ports import Charge, Return
-from payment_svc.providers import mock_cards
+from payment_svc.ports import Charge, KnownCard, Return
+from payment_svc.providers import mock_scenarios
+from payment_svc.providers.mock_scenarios import Fault
 from support.audit import audit
 from support.clock import START, ManualClock
 from support.databases import SQLITE, Databases, url_of
@@ -37,6 +40,7 @@ from support.tokens import auth_settings, metadata_for, verifier
 
 GOOD_CARD = "4242424242424242"
 POOR_CARD = "4000000000009995"
+ANY_CARD = Card("CREDIT_CARD", GOOD_CARD, 12, 2030, "123")
 # For what is refused before any database is asked.
 on_sqlite = pytest.mark.parametrize("database_kind", [SQLITE], indirect=True)
 WAIT_S = 20.0
@@ -95,7 +99,17 @@ class FakeProvider:
             self._decide(charge, outcome)
         self._pending.clear()
 
-    async def charge(self, charge: Charge) -> ProviderOutcome:
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    def known_cards(self) -> Sequence[KnownCard]:
+        return [one.card for one in mock_scenarios.SCENARIOS]
+
+    def check(self, charge: Charge, method: Method) -> None:  # noqa: ARG002 - it takes any amount
+        mock_scenarios.scenario_of(method)
+
+    async def charge(self, charge: Charge, method: Method) -> ProviderOutcome:
         self.charges_asked += 1
         await self._wait()
         if charge.reference in self._voided:
@@ -105,22 +119,24 @@ class FakeProvider:
         known = self._known(charge.reference)
         if not isinstance(known, NotDone):
             return known
-        decision = mock_cards.decide(charge.card.number, 1.0, Random(charge.reference))
-        if decision.script.loses_charge and charge.reference not in self._lost:
+        decision = mock_scenarios.decide(method, 1.0, Random(charge.reference))
+        fault = decision.script.fault
+        if fault is Fault.CHARGE_LOST and charge.reference not in self._lost:
             self._lost.add(charge.reference)
             return Unknown("the answer is lost")
         if decision.script.settles_after_s:
             self._pending[charge.reference] = (charge, decision.outcome)
             return Pending()
         self._decide(charge, decision.outcome)
-        return Unknown("the answer is lost") if decision.script.loses_answer else decision.outcome
+        return Unknown("the answer is lost") if fault is Fault.ANSWER_LOST else decision.outcome
 
-    async def lookup(self, reference: str) -> ProviderOutcome:
-        self.lookups_asked.append(reference)
+    async def lookup(self, charge: Charge) -> ProviderOutcome:
+        self.lookups_asked.append(charge.reference)
         await self._wait()
-        return self.lookup_answers.pop(0) if self.lookup_answers else self._known(reference)
+        return self.lookup_answers.pop(0) if self.lookup_answers else self._known(charge.reference)
 
-    async def void(self, reference: str) -> ProviderOutcome:
+    async def void(self, charge: Charge) -> ProviderOutcome:
+        reference = charge.reference
         self.voids_asked.append(reference)
         await self._wait()
         if self.void_answers:
@@ -137,7 +153,10 @@ class FakeProvider:
         if self.refund_answers:
             return self.refund_answers.pop(0)
         self.returned[order.reference] = order.amount_minor
-        return Succeeded(mock_cards.transaction_id(Random(order.reference)))
+        return Succeeded(mock_scenarios.transaction_id(Random(order.reference)))
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:  # noqa: ARG002
+        raise WebhookRefused
 
     def _decide(self, charge: Charge, outcome: ProviderOutcome) -> None:
         if isinstance(outcome, Succeeded):
@@ -148,7 +167,7 @@ class FakeProvider:
     def _known(self, reference: str) -> ProviderOutcome:
         """What became of a charge."""
         if reference in self.taken:
-            return mock_cards.decide(GOOD_CARD, 1.0, Random(reference)).outcome
+            return mock_scenarios.decide(ANY_CARD, 1.0, Random(reference)).outcome
         if reference in self._pending:
             return Pending()
         return self._declined.get(reference, NotDone())

@@ -10,6 +10,7 @@ that what is new has its points before anybody thinks of them:
 
 import ast
 from collections.abc import Iterator
+from inspect import iscoroutinefunction
 from pathlib import Path
 
 from booking_svc.saga.definition import DEFINITIONS
@@ -74,7 +75,7 @@ def units(service: str) -> list[str]:
 
 
 def provider_calls() -> list[str]:
-    names = [name for name in vars(Provider) if not name.startswith("_")]
+    names = [name for name, value in vars(Provider).items() if iscoroutinefunction(value)]
     return [f"payment_svc/provider.{name}" for name in names]
 
 

@@ -14,7 +14,7 @@ from support.crash_points import SERVICES, points_of, stretches
 from support.crash_seams import Plan
 from support.crash_world import BOOKING, INVENTORY, UNTOUCHED, World, until
 
-# The mock provider's: see `payment_svc.providers.mock_cards`.
+# The mock provider's: see `payment_svc.providers.mock_scenarios`.
 ANSWER_LOST_CARD = "4000000000003204"
 SLOW_CARD = "4000000000003188"
 # From here on a process takes the card with it, and it has not reached the payment adapter.

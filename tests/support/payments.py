@@ -2,16 +2,19 @@
 
 import asyncio
 import io
+import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NoReturn
 
 import grpc.aio
 import pytest
 import structlog
+from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2
 from google.type.decimal_pb2 import Decimal
 from grpc_status import rpc_status
@@ -20,16 +23,34 @@ from holdfast.payment.v1 import payment_pb2_grpc as rpc
 from sqlalchemy import MetaData
 
 from chassis import logs
+from chassis.cards import Method
 from chassis.clock import Clock
 from chassis.database import Database, DatabaseTransactions
 from chassis.server import Hosted
 from chassis.worker import Worker
 from payment_svc.config import PaymentSettings
-from payment_svc.domain.outcome import Declined, NotDone, Outcome, Succeeded
+from payment_svc.domain.errors import WebhookRefused
+from payment_svc.domain.outcome import (
+    DeclineCode,
+    Declined,
+    NotDone,
+    Notice,
+    Outcome,
+    Pending,
+    Succeeded,
+)
 from payment_svc.domain.payment import Payment
 from payment_svc.persistence.repository import SqlLedger
-from payment_svc.ports import Charge, Return
-from payment_svc.providers.mock_books import ChargeEntry, RefundEntry
+from payment_svc.ports import Charge, KnownCard, Return
+from payment_svc.providers.mock_books import (
+    Account,
+    ChargeEntry,
+    ChargeState,
+    RefundEntry,
+    TellCharge,
+    TellRefund,
+)
+from payment_svc.providers.mock_notices import WebhookEntry
 from payment_svc.wiring import wire
 from support.client import As, bad_fields, reason_of
 from support.serving import GRACE_S, serving
@@ -47,6 +68,25 @@ async def silence(_question: Question) -> NoReturn:
     raise AssertionError
 
 
+SCRIPTED_OUTCOMES: Mapping[str, Callable[[Mapping[str, str]], Outcome]] = {
+    "succeeded": lambda told: Succeeded(told.get("transaction_id", f"txn_{told['reference']}")),
+    "pending": lambda _: Pending(),
+    "declined": lambda told: Declined(DeclineCode(told.get("code", "CARD_DECLINED"))),
+    "not_done": lambda _: NotDone(),
+}
+
+
+def scripted_webhook(
+    event_id: str, reference: str, outcome: str, **more: str
+) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a webhook that a `ScriptedProvider` trusts.
+
+    `outcome` is one of `SCRIPTED_OUTCOMES`; more: `transaction_id` or `code`.
+    """
+    body = {"event_id": event_id, "reference": reference, "outcome": outcome, **more}
+    return {"x-signature": "good"}, json.dumps(body).encode()
+
+
 class ScriptedProvider:
     """A `Provider` that gives the answers it was told to, in order, and then succeeds.
 
@@ -57,12 +97,16 @@ class ScriptedProvider:
         self.answers: deque[Any] = deque(answers)
         # What was asked, in order.
         self.journal: list[Question] = []
+        # The means of payment of the charges that were asked, in order.
+        self.methods: list[Method] = []
         # What was looked up or voided, in order: our references.
         self.lookups: list[str] = []
         self.voids: list[str] = []
         # What lookups and voids are told, before what this provider knows.
         self.lookup_answers: deque[Any] = deque()
         self.void_answers: deque[Any] = deque()
+        # What `check` raises, in order, before it accepts everything.
+        self.refusals: deque[Exception] = deque()
         # Awaited when a question comes, before its answer is looked up.
         self.when_asked: Callable[[Question], Awaitable[None]] | None = None
         self._arrived: asyncio.Queue[Question] = asyncio.Queue()
@@ -84,23 +128,48 @@ class ScriptedProvider:
         async with asyncio.timeout(WAIT_S):
             return await self._arrived.get()
 
-    async def charge(self, charge: Charge) -> Outcome:
+    @property
+    def name(self) -> str:
+        return "scripted"
+
+    def known_cards(self) -> Sequence[KnownCard]:
+        return ()
+
+    def check(self, charge: Charge, method: Method) -> None:  # noqa: ARG002 - it accepts everything
+        if self.refusals:
+            raise self.refusals.popleft()
+
+    async def charge(self, charge: Charge, method: Method) -> Outcome:
+        self.methods.append(method)
         return await self._answer(charge)
 
     async def refund(self, order: Return) -> Outcome:
         return await self._answer(order)
 
-    async def lookup(self, reference: str) -> Outcome:
-        self.lookups.append(reference)
-        known = self._final.get(reference, NotDone())
-        return await self._told(self.lookup_answers, known, reference)
+    async def lookup(self, charge: Charge) -> Outcome:
+        self.lookups.append(charge.reference)
+        known = self._final.get(charge.reference, NotDone())
+        return await self._told(self.lookup_answers, known, charge)
 
-    async def void(self, reference: str) -> Outcome:
-        self.voids.append(reference)
+    async def void(self, charge: Charge) -> Outcome:
+        self.voids.append(charge.reference)
         if self.void_answers:
-            return await self._told(self.void_answers, NotDone(), reference)
-        known = self._final.setdefault(reference, NotDone())
+            return await self._told(self.void_answers, NotDone(), charge)
+        known = self._final.setdefault(charge.reference, NotDone())
         return known if isinstance(known, Succeeded) else NotDone()
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
+        """Trust what `scripted_webhook` makes, and nothing else."""
+        if headers.get("x-signature") != "good":
+            raise WebhookRefused
+        try:
+            told = json.loads(body)
+            if "reference" not in told:
+                return None
+            outcome = SCRIPTED_OUTCOMES[told["outcome"]](told)
+            return Notice(told["event_id"], told["reference"], outcome)
+        except (ValueError, KeyError, TypeError):
+            raise WebhookRefused from None
 
     def takes(self, reference: str) -> Succeeded:
         """Take a charge, whatever is answered to it."""
@@ -139,25 +208,65 @@ class ScriptedProvider:
 
 
 class MemoryBooks:
-    """`Books` of the mock provider in memory."""
+    """`Books` and `WebhookQueue` of the mock provider in memory."""
 
     def __init__(self) -> None:
         self.charges: dict[str, ChargeEntry] = {}
         self.refunds: dict[str, RefundEntry] = {}
+        self.webhooks: dict[str, WebhookEntry] = {}
 
-    async def add_charge(self, entry: ChargeEntry) -> tuple[ChargeEntry, bool]:
+    async def add_charge(self, entry: ChargeEntry, tell: TellCharge) -> tuple[ChargeEntry, bool]:
         stored = self.charges.setdefault(entry.reference, entry)
+        if stored is entry:
+            self._queue(tell(None, entry))
         return stored, stored is entry
 
     async def change_charge(
-        self, reference: str, change: Callable[[ChargeEntry], ChargeEntry]
+        self, reference: str, change: Callable[[ChargeEntry], ChargeEntry], tell: TellCharge
     ) -> ChargeEntry | None:
-        if reference in self.charges:
-            self.charges[reference] = change(self.charges[reference])
-        return self.charges.get(reference)
+        before = self.charges.get(reference)
+        if before is None:
+            return None
+        after = self.charges[reference] = change(before)
+        self._queue(tell(before, after))
+        if after.state is ChargeState.VOIDED and before.state is not ChargeState.VOIDED:
+            untold = [one for one in self.webhooks.values() if one.due_at is not None]
+            for one in untold:
+                if one.reference == reference:
+                    del self.webhooks[one.webhook_id]
+        return after
 
-    async def add_refund(self, entry: RefundEntry) -> RefundEntry:
-        return self.refunds.setdefault(entry.reference, entry)
+    async def give_back(
+        self, order: Return, decide: Callable[[Account], RefundEntry], tell: TellRefund
+    ) -> RefundEntry:
+        named = (one for one in self.charges.values() if one.transaction_id)
+        mine = [one for one in named if one.transaction_id == order.transaction_id]
+        refunds = [
+            one
+            for one in self.refunds.values()
+            if order.transaction_id == one.transaction_id or order.reference == one.reference
+        ]
+        entry = decide(Account(mine[0] if mine else None, refunds))
+        if entry.reference not in self.refunds:
+            self._queue(tell(entry))
+        self.refunds[entry.reference] = entry
+        return entry
+
+    async def webhook(self, webhook_id: str) -> WebhookEntry | None:
+        return self.webhooks.get(webhook_id)
+
+    async def due_webhooks(self, now: datetime, limit: int) -> list[WebhookEntry]:
+        due = [one for one in self.webhooks.values() if one.due_at and one.due_at <= now]
+        return sorted(due, key=lambda one: (one.due_at, one.webhook_id))[:limit]
+
+    async def change_webhook(self, before: WebhookEntry, after: WebhookEntry) -> bool:
+        if self.webhooks.get(before.webhook_id) != before:
+            return False
+        self.webhooks[before.webhook_id] = after
+        return True
+
+    def _queue(self, webhooks: Sequence[WebhookEntry]) -> None:
+        self.webhooks |= {one.webhook_id: one for one in webhooks}
 
 
 @dataclass
@@ -194,6 +303,20 @@ class Payments:
         request = pb.CancelPaymentRequest(booking_reference=booking, reason="UNDONE")
         return list((await self.caller.CancelPayment(request)).payments)
 
+    async def webhook(
+        self,
+        event_id: str,
+        reference: str,
+        outcome: str,
+        provider: str = "scripted",
+        **headers: str,
+    ) -> pb.HandleWebhookResponse:
+        """Deliver a webhook of the provider as the gateway does: without a token."""
+        signed, body = scripted_webhook(event_id, reference, outcome)
+        request = pb.HandleWebhookRequest(provider=provider, body=HttpBody(data=body))
+        metadata = tuple({**signed, **headers}.items())
+        return await self.stub.HandleWebhook(request, metadata=metadata)
+
     async def reconcile(self) -> None:
         """Do what the reconciler does in the background, once."""
         await self.worker("reconciler").run_once()
@@ -203,8 +326,15 @@ class Payments:
         return found
 
     async def now(self, payment: pb.Payment) -> pb.Payment:
-        """A payment as it is by now."""
-        request = pb.GetPaymentRequest(payment_id=payment.payment_id)
+        """A payment as it is stored by now. Unlike `read`, this has nobody asked."""
+        request = pb.ListPaymentsRequest(booking_reference=payment.booking_reference)
+        payments = (await self.caller.ListPayments(request)).payments
+        (found,) = [one for one in payments if one.payment_id == payment.payment_id]
+        return found
+
+    async def read(self, payment_id: str, *, full: bool = False) -> pb.Payment:
+        """Read a payment; its provider is asked about what is open."""
+        request = pb.GetPaymentRequest(payment_id=payment_id, view="FULL" if full else "BASIC")
         return await self.caller.GetPayment(request)
 
     async def stored(self, payment_id: str) -> Payment | None:

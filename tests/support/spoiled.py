@@ -356,6 +356,12 @@ KEYS = {
         f"UPDATE idempotency_keys SET idempotency_key = 'k-{A_CARD}' WHERE owner = 'root'",
         "CARD_STORED",
     ),
+    "a card in what the provider tells": said(
+        "provider",
+        "INSERT INTO provider_webhooks VALUES"
+        f" ('msg_1', 'pay_K', 'x {A_CARD}', '2026-11-16 10:31:00', NULL, 0, 0, NULL)",
+        "CARD_STORED",
+    ),
     "a card at the provider": said(
         "provider",
         "UPDATE provider_refunds SET refund_id = 're 3782-822463-10005'",

@@ -1,6 +1,6 @@
 """What the auditor must not take for a fault, and where its rules end: on rows in memory."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from support.audited import (
 )
 
 from auditor.examine import report_on
+from auditor.provider import books_of
 
 # Which rows: database, table, a column and its value. And what is written over them.
 Edit = tuple[str, str, str, Any, dict[str, Any] | None]
@@ -250,3 +251,52 @@ def test_where_a_rule_ends(edits: list[Edit], found: set[str]) -> None:
 def test_any_two_actions_at_once_are_two_writers(outcome: str) -> None:
     """Whatever an action came to, another under its attempt begins after it."""
     assert codes(step(11, outcome=outcome, took_ms=1500)) == {"TWO_WRITERS"}
+
+
+BEFORE, AFTER = START - timedelta(seconds=1), START + timedelta(seconds=1)
+# State, when it settles, whether it has a decline code; and whether it counts as given back.
+RETURNS = [
+    ("SUCCEEDED", None, False, True),
+    ("SUCCEEDED", START, False, True),
+    # It was given back until its time came.
+    ("SUCCEEDED", AFTER, True, True),
+    ("SUCCEEDED", START, True, False),
+    ("SUCCEEDED", BEFORE, True, False),
+    ("PENDING", AFTER, False, False),
+    ("PENDING", START, False, True),
+    ("PENDING", BEFORE, True, False),
+    ("PENDING", AFTER, True, False),
+    ("PENDING", None, False, False),
+    ("FAILED", None, True, False),
+    ("FAILED", BEFORE, True, False),
+    ("FAILED", AFTER, True, False),
+]
+
+
+@pytest.mark.parametrize(("state", "settles_at", "declined", "counts"), RETURNS)
+def test_what_the_provider_has_given_back(
+    state: str,
+    settles_at: datetime | None,
+    declined: bool,  # noqa: FBT001 - a parameter
+    counts: bool,  # noqa: FBT001
+) -> None:
+    """A refund counts as given back by its state, its decline code and the moment together."""
+    tables = world()["provider"]
+    code = "EXPIRED_CARD" if declined else None
+    tables["provider_refunds"][0].update(state=state, settles_at=settles_at, decline_code=code)
+    assert books_of(tables, START).returned == ({"ref_G": 7500} if counts else {})
+
+
+def test_a_refund_that_came_back_is_missed() -> None:
+    """A refund that we take for done, and that has failed since, is a finding."""
+    came_back = {"settles_at": START, "decline_code": "EXPIRED_CARD"}
+    edit: Edit = ("provider", "provider_refunds", "reference", "ref_G", came_back)
+    assert codes(edit) == {"RETURN_NOT_AT_PROVIDER", "PROVIDER_NOT_DUE"}
+    edit = (
+        "provider",
+        "provider_refunds",
+        "reference",
+        "ref_G",
+        {**came_back, "settles_at": AFTER},
+    )
+    assert codes(edit) == set()

@@ -15,6 +15,7 @@ from payment_svc.domain.outcome import (
     Pending,
     Succeeded,
     Unknown,
+    answer_of,
 )
 from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from payment_svc.domain.settling import (
@@ -28,6 +29,7 @@ from payment_svc.domain.settling import (
 
 NOW = datetime(2026, 11, 16, 10, 30, tzinfo=UTC)
 AGAIN = datetime(2026, 11, 16, 10, 31, tzinfo=UTC)
+LATER = datetime(2026, 11, 16, 10, 32, tzinfo=UTC)
 VISA = CardSummary("CREDIT_CARD", "visa", "1111")
 OUTCOMES: dict[str, Outcome] = {
     "succeeded": Succeeded("txn_9"),
@@ -111,7 +113,8 @@ def test_a_late_success_of_a_closed_cancellation() -> None:
     after = settle_payment(closed, Succeeded("txn_9"), NOW, again, voided=False)
     assert left_to_do(after) == "give back"
     for outcome in (NotDone(), Pending(), Unknown("timeout")):
-        assert settle_payment(closed, outcome, NOW, again, voided=False) == closed
+        still = settle_payment(closed, outcome, NOW, again, voided=False)
+        assert still == replace(closed, last_answer=answer_of(outcome))
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES.values(), ids=OUTCOMES)
@@ -167,11 +170,46 @@ def test_each_answer_to_a_refund(outcome: str) -> None:
 
 @pytest.mark.parametrize("status", [RefundStatus.REFUNDED, RefundStatus.FAILED])
 def test_a_settled_refund_stays(status: RefundStatus) -> None:
-    """An answer to a refund that is settled changes no sum and no state."""
+    """An answer to a refund that is settled changes nothing, unless one that was done fails."""
     paid = payment(PaymentStatus.SUCCESS, is_open=False)
     refund = Refund("ref_1", "pay_1", 100, "USD", "", NOW, NOW, status)
     for outcome in OUTCOMES.values():
-        assert settle_refund(paid, refund, outcome, NOW, again) == (paid, refund)
+        if status is RefundStatus.FAILED or not isinstance(outcome, Declined):
+            assert settle_refund(paid, refund, outcome, NOW, again) == (paid, refund)
+
+
+@pytest.mark.parametrize("called_off", [False, True], ids=["wanted", "called off"])
+@pytest.mark.parametrize(("others_minor", "status"), [(0, "SUCCESS"), (5000, "PARTIALLY_REFUNDED")])
+def test_a_refund_that_is_sent_back(others_minor: int, status: str, *, called_off: bool) -> None:
+    """What was given back and sent back is held again, or goes back again if it was called off."""
+    paid = replace(payment(PaymentStatus.SUCCESS, is_open=False), called_off=called_off)
+    part = 15000 - others_minor
+    done = paid.setting_aside(part).given_back(part)
+    if others_minor:
+        done = done.setting_aside(others_minor).given_back(others_minor)
+    refund = Refund("ref_1", "pay_1", part, "USD", "", NOW, NOW, RefundStatus.REFUNDED)
+    held, failed = settle_refund(done, refund, Declined(DeclineCode.CARD_DECLINED), LATER, again)
+    assert (failed.status, failed.finished_at, failed.last_answer) == ("FAILED", LATER, "DECLINED")
+    assert (held.status, held.refunded_minor, held.returned_minor) == (
+        status, others_minor, others_minor
+    )  # fmt: skip
+    assert (held.must_go_back, held.next_ask_at) == (called_off, AGAIN if called_off else None)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_what_was_said_last_is_kept(outcome: str) -> None:
+    """An open payment and an open refund keep what the provider said last, by its name."""
+    said = answer_of(OUTCOMES[outcome])
+    after = settle_payment(
+        payment(PaymentStatus.PENDING), OUTCOMES[outcome], NOW, again, voided=False
+    )
+    assert (after.last_answer, after.is_unknown) == (said, outcome == "unknown")
+    paid = payment(PaymentStatus.SUCCESS, is_open=False).setting_aside(15000)
+    refund = Refund("ref_1", "pay_1", 15000, "USD", "", NOW, AGAIN, next_ask_at=NOW)
+    assert not refund.is_unknown(NOW)
+    assert refund.is_unknown(AGAIN)
+    _, settled = settle_refund(paid, refund, OUTCOMES[outcome], NOW, again)
+    assert (settled.last_answer, settled.is_unknown(NOW)) == (said, outcome == "unknown")
 
 
 def test_asked_soon_and_then_slower() -> None:

@@ -30,8 +30,16 @@ PAYMENT_MOVES = {
     ("SUCCESS", "give back all of"): "REFUNDED",
     ("PARTIALLY_REFUNDED", "give back part of"): "PARTIALLY_REFUNDED",
     ("PARTIALLY_REFUNDED", "give back all of"): "REFUNDED",
+    ("PARTIALLY_REFUNDED", "hold part again of"): "PARTIALLY_REFUNDED",
+    ("PARTIALLY_REFUNDED", "hold all again of"): "SUCCESS",
+    ("REFUNDED", "hold part again of"): "PARTIALLY_REFUNDED",
+    ("REFUNDED", "hold all again of"): "SUCCESS",
 }
-REFUND_MOVES = {("PENDING", "finish"): "REFUNDED", ("PENDING", "fail"): "FAILED"}
+REFUND_MOVES = {
+    ("PENDING", "finish"): "REFUNDED",
+    ("PENDING", "fail"): "FAILED",
+    ("REFUNDED", "send back"): "FAILED",
+}
 
 
 def payment(status: PaymentStatus, **changes: int) -> Payment:
@@ -57,7 +65,7 @@ def test_moves_of_a_payment(state: PaymentStatus, transition: Transition) -> Non
 @pytest.mark.parametrize("transition", REFUND_TRANSITIONS, ids=lambda one: one.name)
 @pytest.mark.parametrize("state", RefundStatus)
 def test_moves_of_a_refund(state: RefundStatus, transition: Transition) -> None:
-    """Only a refund that is open finishes or fails."""
+    """Only a refund that is open finishes or fails, and only one that is done is sent back."""
     assert result(transition, state) == REFUND_MOVES.get((state, transition.name))
 
 
@@ -89,7 +97,7 @@ def test_money_is_set_aside_only_where_there_is_some(state: PaymentStatus) -> No
         return
     with pytest.raises(PaymentNotRefundable) as caught:
         payment(state).setting_aside(1)
-    assert caught.value.metadata == {"paymentId": "pay_1", "status": state}
+    assert caught.value.metadata == {"paymentId": "pay_1", "status": state, "cause": state}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INTERNAL: _ClassVar[Reason]
     SAGA_NOT_FOUND: _ClassVar[Reason]
     SAGA_NOT_PARKED: _ClassVar[Reason]
+    WEBHOOK_REFUSED: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 INVALID_FIELD: Reason
 TOKEN_MISSING: Reason
@@ -64,3 +65,4 @@ DEADLINE_TOO_SHORT: Reason
 INTERNAL: Reason
 SAGA_NOT_FOUND: Reason
 SAGA_NOT_PARKED: Reason
+WEBHOOK_REFUSED: Reason

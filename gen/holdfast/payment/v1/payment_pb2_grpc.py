@@ -33,9 +33,10 @@ class PaymentServiceStub:
     into a second charge. A payment whose outcome is not known stays PENDING.
 
     Card numbers and verification codes are used for the one call to the provider.
-    They are never stored, logged or returned.
+    They are never stored, logged or returned. A real provider takes none: a token
+    of its own stands for the card.
 
-    Every method needs a token with the scope `payments`.
+    Every method needs a token with the scope `payments`, except `HandleWebhook`.
     """
 
     def __init__(self, channel):
@@ -69,6 +70,16 @@ class PaymentServiceStub:
                 request_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentRequest.SerializeToString,
                 response_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentResponse.FromString,
                 _registered_method=True)
+        self.HandleWebhook = channel.unary_unary(
+                '/holdfast.payment.v1.PaymentService/HandleWebhook',
+                request_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.HandleWebhookRequest.SerializeToString,
+                response_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.HandleWebhookResponse.FromString,
+                _registered_method=True)
+        self.ListTestCards = channel.unary_unary(
+                '/holdfast.payment.v1.PaymentService/ListTestCards',
+                request_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.ListTestCardsRequest.SerializeToString,
+                response_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.ListTestCardsResponse.FromString,
+                _registered_method=True)
         self.StreamPaymentEvents = channel.unary_stream(
                 '/holdfast.payment.v1.PaymentService/StreamPaymentEvents',
                 request_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.StreamPaymentEventsRequest.SerializeToString,
@@ -84,9 +95,10 @@ class PaymentServiceServicer:
     into a second charge. A payment whose outcome is not known stays PENDING.
 
     Card numbers and verification codes are used for the one call to the provider.
-    They are never stored, logged or returned.
+    They are never stored, logged or returned. A real provider takes none: a token
+    of its own stands for the card.
 
-    Every method needs a token with the scope `payments`.
+    Every method needs a token with the scope `payments`, except `HandleWebhook`.
     """
 
     def ProcessPayment(self, request, context):
@@ -100,7 +112,8 @@ class PaymentServiceServicer:
         it is now and takes nothing more.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a card
-        number with a wrong check digit, a card past its expiry;
+        number with a wrong check digit, a card past its expiry, a means of payment
+        or an amount that the provider or this deployment does not take;
         `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
         (`IDEMPOTENCY_KEY_IN_USE`: the first call with this key is still running).
         """
@@ -109,7 +122,11 @@ class PaymentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPayment(self, request, context):
-        """Reads one payment. Has no effects.
+        """Reads one payment.
+
+        If its outcome is open, or that of one of its refunds, the provider is asked
+        first, unless that was done a moment ago; when it does not answer within two
+        seconds, the payment is returned as it was.
 
         Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`).
         """
@@ -138,11 +155,14 @@ class PaymentServiceServicer:
         Two equal refunds with different keys, or without keys, are two refunds.
 
         Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
-        when it refused, and the amount is part of the payment again.
+        when it refused, and the amount is part of the payment again. A refund may
+        fail after it was accepted, even after it was REFUNDED: banks send money back.
 
         Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`), `FAILED_PRECONDITION`
-        (`PAYMENT_NOT_REFUNDABLE`: nothing was taken, or all was given back;
-        `REFUND_EXCEEDS_PAYMENT`), `INVALID_ARGUMENT` (`INVALID_FIELD`,
+        (`PAYMENT_NOT_REFUNDABLE`: the payment is PENDING, FAILED or CANCELLED, all
+        was given back, or it is not known what became of an earlier refund; its
+        metadata `status` and `cause` say which; `REFUND_EXCEEDS_PAYMENT`),
+        `INVALID_ARGUMENT` (`INVALID_FIELD`,
         `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
         (`IDEMPOTENCY_KEY_IN_USE`).
         """
@@ -163,7 +183,42 @@ class PaymentServiceServicer:
         none. Repeating the call is safe; it asks anew for a refund that was refused.
         Nothing stays taken when each of them is FAILED, CANCELLED or REFUNDED. One
         that is still SUCCESS or PARTIALLY_REFUNDED is on its way back if all of its
-        amount is in `refunded_amount`; else its provider refused the refund.
+        amount is in `refunded_amount`; else its provider refused the refund, which
+        is asked for again by itself, too.
+
+        An `idempotency_key` adds one thing: the same key with another `reason` is
+        refused.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`, `IDEMPOTENCY_KEY_INVALID`,
+        `IDEMPOTENCY_KEY_REUSED`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HandleWebhook(self, request, context):
+        """Takes what a payment provider tells unasked: webhooks.
+
+        Needs no token: the body is signed. The mock provider signs as Standard
+        Webhooks says (metadata `webhook-id`, `webhook-timestamp` and
+        `webhook-signature`), Stripe in its own way (`stripe-signature`). The bytes
+        are verified as they came.
+
+        Each event takes effect once, in whatever order events come; a repeat is a
+        success. An event about a payment that is not known here is kept, and tried
+        again for three days.
+
+        Errors: `UNAUTHENTICATED` (`WEBHOOK_REFUSED`: forged, altered, too old,
+        unsigned, from a provider that is not in use, or no secret is set here; which
+        of these is not said).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTestCards(self, request, context):
+        """Lists the cards and tokens with which the provider can be tested, and what
+        becomes of a booking that is paid with each. None if it takes real money.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,6 +267,16 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     request_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentRequest.FromString,
                     response_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentResponse.SerializeToString,
             ),
+            'HandleWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.HandleWebhook,
+                    request_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.HandleWebhookRequest.FromString,
+                    response_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.HandleWebhookResponse.SerializeToString,
+            ),
+            'ListTestCards': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTestCards,
+                    request_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.ListTestCardsRequest.FromString,
+                    response_serializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.ListTestCardsResponse.SerializeToString,
+            ),
             'StreamPaymentEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamPaymentEvents,
                     request_deserializer=holdfast_dot_payment_dot_v1_dot_payment__pb2.StreamPaymentEventsRequest.FromString,
@@ -233,9 +298,10 @@ class PaymentService:
     into a second charge. A payment whose outcome is not known stays PENDING.
 
     Card numbers and verification codes are used for the one call to the provider.
-    They are never stored, logged or returned.
+    They are never stored, logged or returned. A real provider takes none: a token
+    of its own stands for the card.
 
-    Every method needs a token with the scope `payments`.
+    Every method needs a token with the scope `payments`, except `HandleWebhook`.
     """
 
     @staticmethod
@@ -363,6 +429,60 @@ class PaymentService:
             '/holdfast.payment.v1.PaymentService/CancelPayment',
             holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentRequest.SerializeToString,
             holdfast_dot_payment_dot_v1_dot_payment__pb2.CancelPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HandleWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdfast.payment.v1.PaymentService/HandleWebhook',
+            holdfast_dot_payment_dot_v1_dot_payment__pb2.HandleWebhookRequest.SerializeToString,
+            holdfast_dot_payment_dot_v1_dot_payment__pb2.HandleWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTestCards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdfast.payment.v1.PaymentService/ListTestCards',
+            holdfast_dot_payment_dot_v1_dot_payment__pb2.ListTestCardsRequest.SerializeToString,
+            holdfast_dot_payment_dot_v1_dot_payment__pb2.ListTestCardsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,9 +34,10 @@ class PaymentServiceStub:
     into a second charge. A payment whose outcome is not known stays PENDING.
 
     Card numbers and verification codes are used for the one call to the provider.
-    They are never stored, logged or returned.
+    They are never stored, logged or returned. A real provider takes none: a token
+    of its own stands for the card.
 
-    Every method needs a token with the scope `payments`.
+    Every method needs a token with the scope `payments`, except `HandleWebhook`.
     """
 
     @_typing.overload
@@ -54,12 +55,17 @@ class PaymentServiceStub:
     it is now and takes nothing more.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a card
-    number with a wrong check digit, a card past its expiry;
+    number with a wrong check digit, a card past its expiry, a means of payment
+    or an amount that the provider or this deployment does not take;
     `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
     (`IDEMPOTENCY_KEY_IN_USE`: the first call with this key is still running).
     """
     GetPayment: _grpc.UnaryUnaryMultiCallable[_payment_pb2.GetPaymentRequest, _payment_pb2.Payment]
-    """Reads one payment. Has no effects.
+    """Reads one payment.
+
+    If its outcome is open, or that of one of its refunds, the provider is asked
+    first, unless that was done a moment ago; when it does not answer within two
+    seconds, the payment is returned as it was.
 
     Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`).
     """
@@ -80,11 +86,14 @@ class PaymentServiceStub:
     Two equal refunds with different keys, or without keys, are two refunds.
 
     Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
-    when it refused, and the amount is part of the payment again.
+    when it refused, and the amount is part of the payment again. A refund may
+    fail after it was accepted, even after it was REFUNDED: banks send money back.
 
     Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`), `FAILED_PRECONDITION`
-    (`PAYMENT_NOT_REFUNDABLE`: nothing was taken, or all was given back;
-    `REFUND_EXCEEDS_PAYMENT`), `INVALID_ARGUMENT` (`INVALID_FIELD`,
+    (`PAYMENT_NOT_REFUNDABLE`: the payment is PENDING, FAILED or CANCELLED, all
+    was given back, or it is not known what became of an earlier refund; its
+    metadata `status` and `cause` say which; `REFUND_EXCEEDS_PAYMENT`),
+    `INVALID_ARGUMENT` (`INVALID_FIELD`,
     `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
     (`IDEMPOTENCY_KEY_IN_USE`).
     """
@@ -101,7 +110,34 @@ class PaymentServiceStub:
     none. Repeating the call is safe; it asks anew for a refund that was refused.
     Nothing stays taken when each of them is FAILED, CANCELLED or REFUNDED. One
     that is still SUCCESS or PARTIALLY_REFUNDED is on its way back if all of its
-    amount is in `refunded_amount`; else its provider refused the refund.
+    amount is in `refunded_amount`; else its provider refused the refund, which
+    is asked for again by itself, too.
+
+    An `idempotency_key` adds one thing: the same key with another `reason` is
+    refused.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`, `IDEMPOTENCY_KEY_INVALID`,
+    `IDEMPOTENCY_KEY_REUSED`).
+    """
+    HandleWebhook: _grpc.UnaryUnaryMultiCallable[_payment_pb2.HandleWebhookRequest, _payment_pb2.HandleWebhookResponse]
+    """Takes what a payment provider tells unasked: webhooks.
+
+    Needs no token: the body is signed. The mock provider signs as Standard
+    Webhooks says (metadata `webhook-id`, `webhook-timestamp` and
+    `webhook-signature`), Stripe in its own way (`stripe-signature`). The bytes
+    are verified as they came.
+
+    Each event takes effect once, in whatever order events come; a repeat is a
+    success. An event about a payment that is not known here is kept, and tried
+    again for three days.
+
+    Errors: `UNAUTHENTICATED` (`WEBHOOK_REFUSED`: forged, altered, too old,
+    unsigned, from a provider that is not in use, or no secret is set here; which
+    of these is not said).
+    """
+    ListTestCards: _grpc.UnaryUnaryMultiCallable[_payment_pb2.ListTestCardsRequest, _payment_pb2.ListTestCardsResponse]
+    """Lists the cards and tokens with which the provider can be tested, and what
+    becomes of a booking that is paid with each. None if it takes real money.
     """
     StreamPaymentEvents: _grpc.UnaryStreamMultiCallable[_payment_pb2.StreamPaymentEventsRequest, _payment_pb2.PaymentEvent]
     """Streams what becomes of payments: an event for each change of a payment's
@@ -124,9 +160,10 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     into a second charge. A payment whose outcome is not known stays PENDING.
 
     Card numbers and verification codes are used for the one call to the provider.
-    They are never stored, logged or returned.
+    They are never stored, logged or returned. A real provider takes none: a token
+    of its own stands for the card.
 
-    Every method needs a token with the scope `payments`.
+    Every method needs a token with the scope `payments`, except `HandleWebhook`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -141,12 +178,17 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     it is now and takes nothing more.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a card
-    number with a wrong check digit, a card past its expiry;
+    number with a wrong check digit, a card past its expiry, a means of payment
+    or an amount that the provider or this deployment does not take;
     `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
     (`IDEMPOTENCY_KEY_IN_USE`: the first call with this key is still running).
     """
     GetPayment: _aio.UnaryUnaryMultiCallable[_payment_pb2.GetPaymentRequest, _payment_pb2.Payment]  # type: ignore[assignment]
-    """Reads one payment. Has no effects.
+    """Reads one payment.
+
+    If its outcome is open, or that of one of its refunds, the provider is asked
+    first, unless that was done a moment ago; when it does not answer within two
+    seconds, the payment is returned as it was.
 
     Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`).
     """
@@ -167,11 +209,14 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     Two equal refunds with different keys, or without keys, are two refunds.
 
     Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
-    when it refused, and the amount is part of the payment again.
+    when it refused, and the amount is part of the payment again. A refund may
+    fail after it was accepted, even after it was REFUNDED: banks send money back.
 
     Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`), `FAILED_PRECONDITION`
-    (`PAYMENT_NOT_REFUNDABLE`: nothing was taken, or all was given back;
-    `REFUND_EXCEEDS_PAYMENT`), `INVALID_ARGUMENT` (`INVALID_FIELD`,
+    (`PAYMENT_NOT_REFUNDABLE`: the payment is PENDING, FAILED or CANCELLED, all
+    was given back, or it is not known what became of an earlier refund; its
+    metadata `status` and `cause` say which; `REFUND_EXCEEDS_PAYMENT`),
+    `INVALID_ARGUMENT` (`INVALID_FIELD`,
     `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
     (`IDEMPOTENCY_KEY_IN_USE`).
     """
@@ -188,7 +233,34 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     none. Repeating the call is safe; it asks anew for a refund that was refused.
     Nothing stays taken when each of them is FAILED, CANCELLED or REFUNDED. One
     that is still SUCCESS or PARTIALLY_REFUNDED is on its way back if all of its
-    amount is in `refunded_amount`; else its provider refused the refund.
+    amount is in `refunded_amount`; else its provider refused the refund, which
+    is asked for again by itself, too.
+
+    An `idempotency_key` adds one thing: the same key with another `reason` is
+    refused.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`, `IDEMPOTENCY_KEY_INVALID`,
+    `IDEMPOTENCY_KEY_REUSED`).
+    """
+    HandleWebhook: _aio.UnaryUnaryMultiCallable[_payment_pb2.HandleWebhookRequest, _payment_pb2.HandleWebhookResponse]  # type: ignore[assignment]
+    """Takes what a payment provider tells unasked: webhooks.
+
+    Needs no token: the body is signed. The mock provider signs as Standard
+    Webhooks says (metadata `webhook-id`, `webhook-timestamp` and
+    `webhook-signature`), Stripe in its own way (`stripe-signature`). The bytes
+    are verified as they came.
+
+    Each event takes effect once, in whatever order events come; a repeat is a
+    success. An event about a payment that is not known here is kept, and tried
+    again for three days.
+
+    Errors: `UNAUTHENTICATED` (`WEBHOOK_REFUSED`: forged, altered, too old,
+    unsigned, from a provider that is not in use, or no secret is set here; which
+    of these is not said).
+    """
+    ListTestCards: _aio.UnaryUnaryMultiCallable[_payment_pb2.ListTestCardsRequest, _payment_pb2.ListTestCardsResponse]  # type: ignore[assignment]
+    """Lists the cards and tokens with which the provider can be tested, and what
+    becomes of a booking that is paid with each. None if it takes real money.
     """
     StreamPaymentEvents: _aio.UnaryStreamMultiCallable[_payment_pb2.StreamPaymentEventsRequest, _payment_pb2.PaymentEvent]  # type: ignore[assignment]
     """Streams what becomes of payments: an event for each change of a payment's
@@ -210,9 +282,10 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     into a second charge. A payment whose outcome is not known stays PENDING.
 
     Card numbers and verification codes are used for the one call to the provider.
-    They are never stored, logged or returned.
+    They are never stored, logged or returned. A real provider takes none: a token
+    of its own stands for the card.
 
-    Every method needs a token with the scope `payments`.
+    Every method needs a token with the scope `payments`, except `HandleWebhook`.
     """
 
     @_abc_1.abstractmethod
@@ -231,7 +304,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         it is now and takes nothing more.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a card
-        number with a wrong check digit, a card past its expiry;
+        number with a wrong check digit, a card past its expiry, a means of payment
+        or an amount that the provider or this deployment does not take;
         `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
         (`IDEMPOTENCY_KEY_IN_USE`: the first call with this key is still running).
         """
@@ -242,7 +316,11 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_pb2.GetPaymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_pb2.Payment, _abc.Awaitable[_payment_pb2.Payment]]:
-        """Reads one payment. Has no effects.
+        """Reads one payment.
+
+        If its outcome is open, or that of one of its refunds, the provider is asked
+        first, unless that was done a moment ago; when it does not answer within two
+        seconds, the payment is returned as it was.
 
         Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`).
         """
@@ -275,11 +353,14 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         Two equal refunds with different keys, or without keys, are two refunds.
 
         Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
-        when it refused, and the amount is part of the payment again.
+        when it refused, and the amount is part of the payment again. A refund may
+        fail after it was accepted, even after it was REFUNDED: banks send money back.
 
         Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`), `FAILED_PRECONDITION`
-        (`PAYMENT_NOT_REFUNDABLE`: nothing was taken, or all was given back;
-        `REFUND_EXCEEDS_PAYMENT`), `INVALID_ARGUMENT` (`INVALID_FIELD`,
+        (`PAYMENT_NOT_REFUNDABLE`: the payment is PENDING, FAILED or CANCELLED, all
+        was given back, or it is not known what became of an earlier refund; its
+        metadata `status` and `cause` say which; `REFUND_EXCEEDS_PAYMENT`),
+        `INVALID_ARGUMENT` (`INVALID_FIELD`,
         `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`), `ABORTED`
         (`IDEMPOTENCY_KEY_IN_USE`).
         """
@@ -302,7 +383,46 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         none. Repeating the call is safe; it asks anew for a refund that was refused.
         Nothing stays taken when each of them is FAILED, CANCELLED or REFUNDED. One
         that is still SUCCESS or PARTIALLY_REFUNDED is on its way back if all of its
-        amount is in `refunded_amount`; else its provider refused the refund.
+        amount is in `refunded_amount`; else its provider refused the refund, which
+        is asked for again by itself, too.
+
+        An `idempotency_key` adds one thing: the same key with another `reason` is
+        refused.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`, `IDEMPOTENCY_KEY_INVALID`,
+        `IDEMPOTENCY_KEY_REUSED`).
+        """
+
+    @_abc_1.abstractmethod
+    def HandleWebhook(
+        self,
+        request: _payment_pb2.HandleWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_pb2.HandleWebhookResponse, _abc.Awaitable[_payment_pb2.HandleWebhookResponse]]:
+        """Takes what a payment provider tells unasked: webhooks.
+
+        Needs no token: the body is signed. The mock provider signs as Standard
+        Webhooks says (metadata `webhook-id`, `webhook-timestamp` and
+        `webhook-signature`), Stripe in its own way (`stripe-signature`). The bytes
+        are verified as they came.
+
+        Each event takes effect once, in whatever order events come; a repeat is a
+        success. An event about a payment that is not known here is kept, and tried
+        again for three days.
+
+        Errors: `UNAUTHENTICATED` (`WEBHOOK_REFUSED`: forged, altered, too old,
+        unsigned, from a provider that is not in use, or no secret is set here; which
+        of these is not said).
+        """
+
+    @_abc_1.abstractmethod
+    def ListTestCards(
+        self,
+        request: _payment_pb2.ListTestCardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_pb2.ListTestCardsResponse, _abc.Awaitable[_payment_pb2.ListTestCardsResponse]]:
+        """Lists the cards and tokens with which the provider can be tested, and what
+        becomes of a booking that is paid with each. None if it takes real money.
         """
 
     @_abc_1.abstractmethod
