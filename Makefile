@@ -7,7 +7,7 @@ MINUTES ?= 60
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test soak bench check gen lock format clean
+.PHONY: help setup run demo test soak bench check gen docs lock format clean
 
 help:  ## Show this help.
 	@echo "Holdfast: bookings that are paid for exactly once, whatever fails in between."
@@ -23,8 +23,8 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml scripts/setup
 run: setup  ## Start everything, embedded: one file of SQLite a service, nothing else to install.
 	@exec $(BIN)/holdfast up
 
-demo: setup  ## Make a whole booking and show each step, on the running stack or on one of its own.
-	@exec $(BIN)/holdfast demo
+demo: setup  ## Make a whole booking and show each step; SCENARIO=NAME: with what `holdfast cards` foretells.
+	@exec $(BIN)/holdfast demo $(if $(SCENARIO),--scenario "$(SCENARIO)")
 
 test: setup  ## Run every test, on SQLite and on a private MariaDB.
 	@scripts/test-servers
@@ -41,6 +41,9 @@ check: setup  ## Format, lint, types, architecture, contracts, regeneration.
 
 gen: setup  ## Generate gen/ from the contracts.
 	@scripts/gen gen
+
+docs: setup  ## Write docs/scenarios.md from the mock provider's table of scenarios.
+	@$(BIN)/python scripts/docs docs
 
 format: setup  ## Put code and contracts in their format.
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix-only . && $(BIN)/buf format -w protos

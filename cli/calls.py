@@ -65,6 +65,7 @@ def call(
     *,
     token: str,
     key: str = "",
+    timeout_s: float = CALL_TIMEOUT_S,
 ) -> Answer[Response]:
     """Make a call with a token, and an idempotency key if there is one.
 
@@ -76,7 +77,7 @@ def call(
         metadata += (("idempotency-key", key),)
     began = time.monotonic()
     try:
-        message, done = method.with_call(request, timeout=CALL_TIMEOUT_S, metadata=metadata)
+        message, done = method.with_call(request, timeout=timeout_s, metadata=metadata)
     except grpc.RpcError as error:
         raise Refused(status.from_rpc_error(error), time.monotonic() - began) from None
     replayed = ("idempotent-replayed", "true") in map(tuple, done.trailing_metadata() or ())
@@ -84,15 +85,19 @@ def call(
 
 
 def stream(
-    method: "grpc.UnaryStreamMultiCallable[Request, Response]", request: Request, *, token: str
+    method: "grpc.UnaryStreamMultiCallable[Request, Response]",
+    request: Request,
+    *,
+    token: str,
+    timeout_s: float | None = None,
 ) -> Iterator[Response]:
-    """What a stream of answers says, until it ends or is left.
+    """What a stream of answers says, until it ends, is left, or its time is over.
 
     Raises:
         Refused: it failed.
     """
     began = time.monotonic()
-    running = method(request, metadata=_metadata(token))
+    running = method(request, timeout=timeout_s, metadata=_metadata(token))
     try:
         yield from running
     except grpc.RpcError as error:

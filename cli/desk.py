@@ -1,4 +1,4 @@
-"""The booking service, as a command asks it: found, and called with a token made here."""
+"""A service, as a command asks it: found, and called with a token made here."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from chassis.settings import load
 from cli import calls, signing
 from cli.failure import Failure
-from cli.programs import BOOKING, Addresses
+from cli.programs import BOOKING, Addresses, Program
 from cli.signing import Signing
 
 Request = TypeVar("Request", bound=Message)
@@ -27,8 +27,9 @@ BOOKING_REFERENCE = re.compile(r"BK-[0-9]{4}-[0-9A-Z]{1,32}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Desk:
-    """Where the booking service is asked, and in whose name."""
+    """Where a service is asked, and in whose name."""
 
+    program: Program
     channel: grpc.Channel
     target: str
     keys: Signing
@@ -64,8 +65,9 @@ class Desk:
         if not calls.is_unreachable(refused):
             return refused
         return Failure(
-            f"{BOOKING.name} does not answer at {self.target}. 'holdfast up' starts everything on"
-            f" this machine; if it runs elsewhere, say so: {BOOKING.listen_variable}=HOST:PORT"
+            f"{self.program.name} does not answer at {self.target}. 'holdfast up' starts"
+            " everything on this machine; if it runs elsewhere, say so:"
+            f" {self.program.listen_variable}=HOST:PORT"
         )
 
     def _token(self) -> str:
@@ -73,15 +75,15 @@ class Desk:
 
 
 @contextmanager
-def opened(user: str, scope: str) -> Iterator[Desk]:
-    """A desk at which a user asks, with a scope.
+def opened(user: str, scope: str, program: Program = BOOKING) -> Iterator[Desk]:
+    """A desk of a program at which a user asks, with a scope.
 
     Raises:
         Failure: there is nothing to sign tokens with.
     """
-    target, keys = load(Addresses).target(BOOKING), signing.find()
+    target, keys = load(Addresses).target(program), signing.find()
     with calls.open_channel(target) as channel:
-        yield Desk(channel, target, keys, user, scope)
+        yield Desk(program, channel, target, keys, user, scope)
 
 
 def parse_booking(text: str) -> int | str:

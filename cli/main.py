@@ -2,20 +2,36 @@
 
 import sys
 import tempfile
-import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import typer
 from rich.markup import escape
 
 from chassis.settings import SettingsError, load
 from chassis.tokens import USER_ID_LENGTH_MAX
-from cli import calls, demo_event, guide, sagas, signing, stack, watch
-from cli.demo import STEPS, USER, Demo
+from cli import (
+    calls,
+    cards,
+    demo_event,
+    guide,
+    payments,
+    sagas,
+    scenario,
+    signing,
+    stack,
+    walk,
+    watch,
+    webhook_door,
+)
+from cli.buyer import USER, Buyer
+from cli.demo import STEPS, Demo
+from cli.desk import Desk
 from cli.failure import Failure
-from cli.programs import BOOKING, INVENTORY, PROGRAMS, Addresses
+from cli.programs import BOOKING, INVENTORY, PAYMENT, PROGRAMS, Addresses
 from cli.screen import err, out
 from cli.signing import Signing
 
@@ -78,11 +94,25 @@ def token(
 
 
 @commands.command()
-def demo() -> None:
+def demo(
+    name: Annotated[
+        str,
+        typer.Option(
+            "--scenario",
+            help="What the payment provider does: a name that 'holdfast cards' lists.",
+            metavar="NAME",
+        ),
+    ] = "",
+) -> None:
     """Make a whole booking and show each step, with the time that it took.
 
+    With --scenario, the booking is paid with the test card of that name: followed until it is
+    settled, with all that was asked and answered about its payment, and then cancelled if it
+    is confirmed.
+
     Uses the stack that runs; without one, it starts one on free ports in a temporary folder and
-    stops it at the end. The exit code is 0 only if every step went as it should.
+    stops it at the end. The exit code is 0 only if every step went as it should and, with
+    --scenario, as 'holdfast cards' foretells.
     """
     with ExitStack() as opened:
         addresses = load(Addresses)
@@ -92,14 +122,24 @@ def demo() -> None:
         else:
             _say("no stack runs here: starting one in a temporary folder")
             addresses, keys = _temporary_stack(opened)
+        payment = opened.enter_context(calls.open_channel(addresses.target(PAYMENT)))
+        desk = Desk(PAYMENT, payment, addresses.target(PAYMENT), keys, USER, "payments")
+        card = scenario.find(name, cards.listed(desk)) if name else None
         event = demo_event.find_or_create(addresses.target(INVENTORY), keys.minter)
         inventory = opened.enter_context(calls.open_channel(addresses.target(INVENTORY)))
         booking = opened.enter_context(calls.open_channel(addresses.target(BOOKING)))
         token = keys.minter.mint(USER, "bookings", DAY_S)
-        _walk(Demo(inventory, booking, token, event.event_id))
+        buyer = Buyer(inventory, booking, token, event.event_id)
+        if card:
+            walk.live(scenario.Scenario(buyer, desk, card).steps())
+        else:
+            steps = Demo(buyer)
+            walk.at_once((walk.title(step), partial(step, steps)) for step in STEPS)
 
 
 commands.command("watch")(watch.watch)
+commands.command("cards")(cards.cards)
+commands.add_typer(payments.commands, name="payments")
 commands.add_typer(sagas.commands, name="sagas")
 
 
@@ -110,10 +150,18 @@ def app() -> None:
     except (Failure, SettingsError) as failure:
         _fail(str(failure))
     except calls.Refused as refused:
-        hint = ""
-        if refused.info.reason == "TOKEN_INVALID":
-            hint = ". The stack has another secret: run this in its folder, or set AUTH_JWT_SECRET"
-        _fail(f"{refused}{hint}")
+        _fail(f"{refused}{_hint(refused)}")
+
+
+def _hint(refused: calls.Refused) -> str:
+    """What to do about a refusal that a person cannot be expected to understand."""
+    if refused.info.reason == "TOKEN_INVALID":
+        return ". The stack has another secret: run this in its folder, or set AUTH_JWT_SECRET"
+    if refused.info.reason == "SCOPE_MISSING":
+        return ". This command asks for what it needs: the stack is of another version, restart it"
+    if refused.info.code is grpc.StatusCode.UNIMPLEMENTED:
+        return ". The stack is of another version than this command: restart it"
+    return ""
 
 
 def _wait(running: stack.Stack, addresses: Addresses) -> None:
@@ -125,27 +173,15 @@ def _wait(running: stack.Stack, addresses: Addresses) -> None:
 def _temporary_stack(opened: ExitStack) -> tuple[Addresses, Signing]:
     folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-")))
     addresses, keys = stack.on_free_ports(), signing.throwaway()
-    environment = {"AUTH_JWT_SECRET": keys.secret, **stack.kept_apart(addresses, folder)}
+    door = opened.enter_context(webhook_door.opened(addresses.target(PAYMENT)))
+    environment = {
+        "AUTH_JWT_SECRET": keys.secret,
+        **stack.kept_apart(addresses, folder),
+        **stack.at_a_good_pace(door),
+    }
     running = opened.enter_context(stack.Stack(addresses, environment, folder, _say))
     _wait(running, addresses)
     return addresses, keys
-
-
-def _walk(buyer: Demo) -> None:
-    began = time.monotonic()
-    for number, step in enumerate(STEPS, start=1):
-        what = (step.__doc__ or "").rstrip(".")
-        step_began = time.monotonic()
-        try:
-            with out.status(what):
-                seen = step(buyer)
-        except (Failure, calls.Refused):
-            out.print(f"[red]✗ {number}. {what}[/]")
-            raise
-        took_ms = (time.monotonic() - step_began) * 1000
-        line = f"[green]✓[/] {number}. {what} [dim]({took_ms:.0f} ms)[/]\n     {escape(seen)}"
-        out.print(line, soft_wrap=True)
-    out.print(f"All as it should be, in {time.monotonic() - began:.1f} s.")
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,6 @@
 """Where the command line writes: to people on terminals, and to programs through pipes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,10 @@ STYLES = {
     "SUCCEEDED": "green",
     "DONE": "green",
     "RESOLVED": "green",
+    "SUCCESS": "green",
+    "REFUNDED": "green",
     "FAILED": "red",
+    "DECLINED": "red",
     "NEEDS_ATTENTION": "bold red",
     "REFUSED": "red",
     "GIVEN_UP": "red",
@@ -24,11 +27,18 @@ STYLES = {
     "CANCELLING": "yellow",
     "RUNNING": "yellow",
     "UNKNOWN": "yellow",
+    "PARTIALLY_REFUNDED": "yellow",
 }
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print rows under their columns, a line each.
+    """Print rows under their columns, a line each."""
+    for line in table(columns, rows):
+        say(line)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Iterator[Text]:
+    """Rows under their columns, a line each.
 
     No cell is cut and no line broken to fit a terminal: each is to be copied, and to be found by
     `grep`. What may be long belongs into the last column.
@@ -39,7 +49,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     for row in cells:
         for cell, width in zip(row[:-1], widths, strict=False):
             cell.pad_right(width - cell.cell_len)
-        say(*row)
+        yield Text.assemble(*row)
 
 
 def say(*parts: str | Text) -> None:
@@ -47,6 +57,11 @@ def say(*parts: str | Text) -> None:
     line = Text.assemble(*parts)
     line.rstrip()
     out.print(line, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """Print a line beside the output: for the person who watches, and not for a pipe."""
+    err.print(Text(text, "dim"), soft_wrap=True)
 
 
 def coloured(word: str) -> Text:
@@ -60,3 +75,9 @@ def moment(timestamp: Any) -> str:
         return ""
     when: datetime = timestamp.ToDatetime()
     return f"{when:%Y-%m-%d %H:%M:%S}"
+
+
+def instant(timestamp: Any) -> str:
+    """The same to the millisecond: for what happens in quick succession."""
+    second = moment(timestamp)
+    return f"{second}.{timestamp.nanos // 1_000_000:03}" if second else ""

@@ -1,6 +1,8 @@
 """The three programs as children of this one: started, watched, stopped in order."""
 
+import base64
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,6 +19,8 @@ from cli.programs import BOOKING, INVENTORY, PAYMENT, PROGRAMS, Addresses, Progr
 
 START_TIMEOUT_S = 60.0
 LOOK_EVERY_S = 0.1
+# Of a secret that signs webhooks: as Standard Webhooks recommends.
+SECRET_BYTES = 24
 LOG_LINES_SHOWN = 15
 PORTS_NEAR_THE_END = 65_000
 
@@ -162,6 +166,21 @@ def kept_apart(addresses: Addresses, folder: Path) -> dict[str, str]:
     provider = f"sqlite+aiosqlite:///{folder.absolute()}/var/provider.db"
     kept = {"PAYMENT_MOCK_DATABASE_URL": provider, "BOOKING_REDIS_URL": ""}
     return {**databases, **kept, **_targets(addresses)}
+
+
+def at_a_good_pace(webhook_url: str) -> dict[str, str]:
+    """Settings of a stack that is there to be looked at: what is about waiting waits less.
+
+    Its provider takes no money, and delivers its webhooks to this URL.
+    """
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
+    return {
+        "PAYMENT_PROVIDER": "mock",
+        "PAYMENT_PROVIDER_TIMEOUT_S": "4",
+        "PAYMENT_AMOUNT_LIMITS": "",
+        "PAYMENT_WEBHOOK_SECRETS": secret,
+        "PAYMENT_MOCK_WEBHOOK_URL": webhook_url,
+    }
 
 
 def _end_like_ctrl_c() -> None:

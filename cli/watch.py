@@ -14,7 +14,7 @@ from holdfast.payment.v1 import payment_pb2
 from rich.text import Text
 
 from cli import calls, desk
-from cli.demo import USER
+from cli.buyer import USER
 from cli.desk import Desk
 from cli.failure import Failure
 from cli.screen import coloured, out, say
