@@ -17,6 +17,8 @@ _BRANDS = (
     ("3", "amex"),
     ("6", "discover"),
 )
+_NUMBER_LENGTHS = range(12, 20)
+_SEPARATORS = str.maketrans("", "", "-_")
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,16 @@ class Token:
     type: str
     token: str = field(repr=False)
 
-    def check(self, today: date) -> None:
-        """Nothing can be said of it without the provider."""
+    def check(self, today: date) -> None:  # noqa: ARG002 - only its provider knows how long it is good
+        """Refuse a card number: what is kept of a token tells it to whoever tries all numbers.
+
+        Raises:
+            InvalidField: it looks like one.
+        """
+        digits = self.token.translate(_SEPARATORS)
+        if digits.isdecimal() and len(digits) in _NUMBER_LENGTHS and passes_luhn(digits):
+            what = "is a card number, and must be the provider's name for one"
+            raise InvalidField(("payment_method.token", what))
 
     def summary(self) -> CardSummary:
         """What may be stored and shown."""

@@ -162,6 +162,9 @@ class Ledger(Protocol):
     async def may_charge(self, booking_reference: str) -> bool:
         """Whether a booking was not called off. Nobody calls it off before this unit ends."""
 
+    async def is_called_off(self, booking_reference: str) -> bool:
+        """Whether a booking was called off. Somebody may do so at the same moment."""
+
     async def call_off(self, booking_reference: str, reason: str, now: datetime) -> None:
         """Call a booking off for ever, after the units that are storing a payment for it."""
 
@@ -207,4 +210,7 @@ class Ledger(Protocol):
         """Refunds whose provider is to be asked by now, and nobody does; the longest due first."""
 
     async def lease_refund(self, refund_id: str, lease: Lease) -> bool:
-        """Take an open refund for oneself; false if another has, or it is not due."""
+        """Take an open refund for oneself; false if another has, or it is not due.
+
+        One of which nothing was heard is unknown from then on.
+        """

@@ -21,7 +21,7 @@ class DeclineCode(StrEnum):
 class Succeeded:
     """It is done."""
 
-    # The provider's name for what it did.
+    # The provider's name for what it did: for a charge 1 to 64 characters, by which it goes back.
     transaction_id: str
 
 
@@ -50,6 +50,17 @@ class Unknown:
 
 
 Outcome = Succeeded | Pending | Declined | NotDone | Unknown
+
+TRANSACTION_ID_LENGTH_MAX = 64
+NAMELESS = Unknown("a success without a name that can be kept")
+
+
+def of_charge(outcome: Outcome) -> Outcome:
+    """An outcome of a charge as it counts: what could never be given back is not known as taken."""
+    if not isinstance(outcome, Succeeded):
+        return outcome
+    fits = 1 <= len(outcome.transaction_id) <= TRANSACTION_ID_LENGTH_MAX
+    return outcome if fits else NAMELESS
 
 
 class Answer(StrEnum):

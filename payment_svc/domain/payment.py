@@ -143,8 +143,8 @@ class Payment:
         return replace(self, called_off=True)
 
     def taken_after_all(self, transaction_id: str, now: datetime) -> "Payment":
-        """The same, called off and taken: it must go back."""
-        return self._answered(self.status, now, transaction_id=transaction_id)
+        """The same, called off and taken: it must go back, also if a refund of it fails later."""
+        return self._answered(self.status, now, transaction_id=transaction_id, called_off=True)
 
     def asked_between(self, before: "Payment") -> "Payment":
         """The same, but the schedule is that of before: this question was not on it."""
@@ -230,6 +230,11 @@ class Refund:
         forsaken = self.last_answer is None and self.leased_until <= now
         unanswered = self.last_answer is Answer.UNKNOWN or forsaken
         return self.status is RefundStatus.PENDING and unanswered
+
+    def taken_over(self, leased_until: datetime) -> "Refund":
+        """The same, leased to another than who asked first, who is gone without an answer."""
+        said = self.last_answer or Answer.UNKNOWN
+        return replace(self, leased_until=leased_until, last_answer=said)
 
     def finished(self, now: datetime) -> "Refund":
         """The same, with the money given back."""

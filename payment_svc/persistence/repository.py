@@ -50,6 +50,13 @@ class SqlLedger:
         found = found.with_for_update(read=True)
         return (await self._connection.execute(found)).scalar_one() is None
 
+    async def is_called_off(self, booking_reference: str) -> bool:
+        """Whether a booking was called off. Somebody may do so at the same moment."""
+        found = select(booking_fences.c.called_off_at).where(
+            booking_fences.c.booking_reference == booking_reference
+        )
+        return (await self._connection.execute(found)).scalar() is not None
+
     async def call_off(self, booking_reference: str, reason: str, now: datetime) -> None:
         """Call a booking off for ever, after the units that are storing a payment for it."""
         called_off = (
@@ -159,9 +166,11 @@ class SqlLedger:
 
     async def lease_refund(self, refund_id: str, lease: Lease) -> bool:
         """Take an open refund for oneself; false if another has, or it is not due."""
-        return await self._lease(refunds, refund_id, lease)
+        # Of who had it and gave no word, nobody knows more than that.
+        said = func.coalesce(refunds.c.last_answer, Answer.UNKNOWN)
+        return await self._lease(refunds, refund_id, lease, last_answer=said)
 
-    async def _lease(self, table: Table, key: str, lease: Lease) -> bool:
+    async def _lease(self, table: Table, key: str, lease: Lease, **more: Any) -> bool:
         (primary,) = table.primary_key
         taken = await self._connection.execute(
             update(table)
@@ -170,7 +179,7 @@ class SqlLedger:
                 table.c.next_ask_at <= lease.due_by,
                 table.c.leased_until <= lease.free_since,
             )
-            .values(leased_until=lease.until)
+            .values(leased_until=lease.until, **more)
         )
         return bool(taken.rowcount)
 

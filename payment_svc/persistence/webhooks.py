@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import is_duplicate
-from payment_svc.domain.outcome import Answer, Notice, answer_of, detail_of, outcome_of
+from payment_svc.domain.outcome import Answer, DeclineCode, Notice, answer_of, detail_of, outcome_of
 from payment_svc.domain.webhook import Webhook
 from payment_svc.persistence.tables import webhook_events
 
@@ -42,7 +42,7 @@ class WebhooksTable:
 
     async def due(self, now: datetime, limit: int) -> list[Webhook]:
         """Events to be tried again by now; the longest due first."""
-        found = select(webhook_events).where(webhook_events.c.next_try_at <= now)
+        found = select(webhook_events).where(webhook_events.c.next_try_at <= now, _KNOWN)
         rows = await self._connection.execute(
             found.order_by(webhook_events.c.next_try_at).limit(limit)
         )
@@ -60,6 +60,13 @@ class WebhooksTable:
             .values(next_try_at=after.next_try_at, tries=after.tries)
         )
         return bool(saved.rowcount)
+
+
+# One row of a newer version, during a deployment, must not stop all the others.
+_KNOWN = webhook_events.c.answer.in_(list(Answer)) & or_(
+    webhook_events.c.answer != Answer.DECLINED,
+    webhook_events.c.detail.in_(list(DeclineCode)),
+)
 
 
 def _webhook(row: RowMapping) -> Webhook:

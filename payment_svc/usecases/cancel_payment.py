@@ -143,7 +143,7 @@ class CancelPayment:
         now = self._records.clock.now()
         for refund in await ledger.refunds_of(payment.payment_id):
             if refund.status is RefundStatus.PENDING and refund.leased_until <= now:
-                leased = replace(refund, leased_until=self._asking.lease_end())
+                leased = refund.taken_over(self._asking.lease_end())
                 await ledger.save_refund(leased)
                 taken.append(leased)
         return taken

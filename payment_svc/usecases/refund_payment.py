@@ -1,6 +1,6 @@
 """Giving a payment back, whole or in part."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chassis import money
 from chassis.errors import IdempotencyKeyInUse, InvalidField
@@ -106,7 +106,7 @@ class RefundPayment:
         if refund.status is RefundStatus.PENDING:
             if refund.leased_until > self._records.clock.now():
                 raise IdempotencyKeyInUse
-            refund = replace(refund, leased_until=self._asking.lease_end())
+            refund = refund.taken_over(self._asking.lease_end())
             await ledger.save_refund(refund)
         return _Begun(payment, refund, replayed=True)
 

@@ -1,6 +1,6 @@
 """Storing what a provider said, and giving back what nobody wants any more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -13,6 +13,7 @@ from payment_svc.domain.outcome import (
     Succeeded,
     answer_of,
     detail_of,
+    of_charge,
 )
 from payment_svc.domain.payment import Payment, Refund
 from payment_svc.domain.settling import is_unexpected, settle_payment, settle_refund
@@ -98,6 +99,7 @@ class Settling:
         present = await ledger.lock_payment(payment_id)
         if present is None:
             return None
+        told = replace(told, outcome=of_charge(told.outcome))
         settled, goes_back = present, None
         if not told.is_hearsay:
             settled = settle_payment(
@@ -179,8 +181,9 @@ class Settling:
             return None
         after, settled = present, stored
         if not told.is_hearsay:
+            known = await self._called_off_by_others(ledger, present, told)
             now, again_at = self.records.clock.now(), self.asking.again_at
-            after, settled = settle_refund(present, stored, told.outcome, now, again_at)
+            after, settled = settle_refund(known, stored, told.outcome, now, again_at)
         if not told.scheduled:
             settled = settled.asked_between(stored)
         await self.records.save(ledger, present, after)
@@ -191,6 +194,16 @@ class Settling:
         if settled.status is not stored.status and after.must_go_back:
             log.warning("late_refund_refused", payment_id=after.payment_id, asks=after.asks)
         return Settled(after, settled)
+
+    async def _called_off_by_others(self, ledger: Ledger, payment: Payment, told: Told) -> Payment:
+        """The payment as it is when its money comes back to it.
+
+        An older version, during a deployment, calls bookings off and does not tell their payments.
+        """
+        if payment.called_off or not isinstance(told.outcome, Declined):
+            return payment
+        off = await ledger.is_called_off(payment.booking_reference)
+        return payment.off() if off else payment
 
     def _said(self, told: Told, refund_id: str = "") -> Saying:
         detail = " ".join(word for word in (told.event_id, detail_of(told.outcome)) if word)

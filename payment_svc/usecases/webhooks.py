@@ -11,12 +11,18 @@ from payment_svc.domain.log import Action
 from payment_svc.domain.outcome import Notice
 from payment_svc.domain.webhook import Webhook
 from payment_svc.ports import Ledger
+from payment_svc.usecases.parallel import for_each
 from payment_svc.usecases.settling import Settled, Settling, Told
 
 log = structlog.get_logger(__name__)
 
 BATCH = 100
 EVENT_ID_LENGTH_MAX = 255
+# Our own names are shorter.
+REFERENCE_LENGTH_MAX = 64
+# Far more than any event has. Whoever sends more need not be verified: that takes time, and
+# anybody may send something.
+BODY_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -53,18 +59,23 @@ class Webhooks:
         """Try one batch of events again that came before their payment; true if there is more."""
         now = self._records.clock.now()
         due = await self._records.read(lambda ledger: ledger.webhooks.due(now, BATCH))
-        for webhook in due:
-            await self._try_again(webhook)
+        # All are tried: one that fails must not hold up those behind it.
+        await for_each(due, self._try_again)
         return len(due) == BATCH
 
     def _read(self, delivery: Delivery) -> Notice | None:
-        if delivery.provider != self._provider.name:
+        if delivery.provider != self._provider.name or len(delivery.body) > BODY_BYTES_MAX:
             raise WebhookRefused
         notice = self._settling.asking.at_once(
             lambda: self._provider.read_webhook(delivery.headers, delivery.body)
         )
-        if notice is not None and not 1 <= len(notice.event_id) <= EVENT_ID_LENGTH_MAX:
+        if notice is None:
+            return None
+        if not _is_name(notice.event_id, EVENT_ID_LENGTH_MAX):
             raise WebhookRefused
+        if not _is_name(notice.reference, REFERENCE_LENGTH_MAX):
+            log.info("webhook_about_nothing_of_ours", event_id=notice.event_id)
+            return None
         return notice
 
     async def _take(self, notice: Notice) -> None:
@@ -113,3 +124,8 @@ class Webhooks:
         if settled is not None and settled.goes_back is not None:
             work = self._settling.give_back(settled.payment, settled.goes_back)
             self._tasks.spawn(work, settled.goes_back.refund_id)
+
+
+def _is_name(text: str, length_max: int) -> bool:
+    """Whether a name can be stored, and is one everywhere: MySQL overlooks spaces at its end."""
+    return 1 <= len(text) <= length_max and text.isprintable() and text == text.strip()

@@ -328,3 +328,12 @@ async def test_a_cancellation_with_the_key_of_another(payments: Payments) -> Non
     for key in ("x" * 256, " c"):
         with refused("IDEMPOTENCY_KEY_INVALID"):
             await payments.caller.CancelPayment(other, idempotency_key=key)
+
+
+@pytest.mark.parametrize("token", [NUMBER, f"{NUMBER[:4]}-{NUMBER[4:8]}_{NUMBER[8:]}"])
+async def test_a_card_number_is_no_token(payments: Payments, token: str) -> None:
+    """A card number in the place of a token is refused: a key would keep a digest of it."""
+    none = {"card_number": "", "expiry_month": 0, "expiry_year": 0, "cvv": ""}
+    with refused_fields("payment_method.token"):
+        await payments.pay(key="k", token=token, **none)
+    assert status(await payments.pay(key="k", token="pm_4111", **none)) == "SUCCESS"

@@ -20,7 +20,15 @@ from support.payments import (
     status,
 )
 
-from payment_svc.domain.outcome import DeclineCode, Declined, NotDone, Outcome, Pending, Unknown
+from payment_svc.domain.outcome import (
+    DeclineCode,
+    Declined,
+    NotDone,
+    Outcome,
+    Pending,
+    Succeeded,
+    Unknown,
+)
 from payment_svc.persistence import tables
 from payment_svc.ports import Return
 from payment_svc.usecases import reconciler
@@ -330,3 +338,21 @@ async def test_taken_after_it_was_declined(payments: Payments, clock: ManualCloc
     assert [(one["event"], one["payment_id"]) for one in errors] == [
         ("declined_payment_was_taken", asked.reference)
     ]
+
+
+@pytest.mark.parametrize("name", ["", "t" * 65], ids=["none", "long"])
+async def test_a_success_that_has_no_name(
+    payments: Payments, clock: ManualClock, name: str
+) -> None:
+    """A charge is not known as taken before there is a name by which it can be given back."""
+    payments.provider.answers.append(Succeeded(name))
+    paid = await payments.pay()
+    assert (status(paid), paid.transaction_id) == ("PENDING", "")
+    payments.provider.lookup_answers.append(Succeeded(name))
+    for expected in ("PENDING", "SUCCESS"):
+        clock.move(10)
+        await payments.reconcile()
+        assert status(await payments.now(paid)) == expected
+        payments.provider.takes(paid.payment_id)
+    (off,) = await payments.cancel()
+    assert status(off) == "REFUNDED"

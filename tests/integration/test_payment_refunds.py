@@ -1,13 +1,21 @@
 """Refunds: in whole, in part, never more than was paid."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from holdfast.payment.v1 import payment_pb2 as pb
 from support.client import refused
 from support.clock import ManualClock
-from support.databases import Databases
-from support.payments import Payments, Question, refused_fields, serving_payments, status
+from support.databases import Databases, url_of
+from support.payments import (
+    Payments,
+    Question,
+    ScriptedProvider,
+    refused_fields,
+    serving_payments,
+    status,
+)
 
 from payment_svc.domain.outcome import DeclineCode, Declined, Outcome, Pending, Unknown
 from payment_svc.domain.payment import Payment
@@ -127,6 +135,38 @@ async def test_no_second_refund_while_one_is_unknown(payments: Payments, *, keye
         await payments.refund(paid, "100.00", key="r")
     assert status(await payments.refund(paid, "10.00", key="s")) == "REFUNDED"
     assert await standing(payments, paid) == ("PARTIALLY_REFUNDED", "110.00")
+
+
+@pytest.mark.parametrize("who", ["reads", "repeats", "reconciles"])
+async def test_no_second_refund_while_a_dead_process_has_one(
+    databases: Databases, clock: ManualClock, who: str
+) -> None:
+    """Nor is one begun while somebody asks what became of a refund that a dead process left."""
+    database, provider = await databases.fresh("payment_svc"), ScriptedProvider()
+    async with serving_payments(database, clock, provider, grace_s=0) as payments:
+        paid = await payments.pay()
+        await provider.question()
+        provider.hold()
+        cut_off = asyncio.create_task(payments.refund(paid, "100.00", key="r"))
+        await provider.question()
+    await asyncio.gather(cut_off, return_exceptions=True)
+    async with serving_payments(databases.open(url_of(database)), clock, provider) as payments:
+        # The first round of the background finds it leased still.
+        await payments.reconcile()
+        clock.move(40)
+        asks: dict[str, Callable[[], Awaitable[object]]] = {
+            "reads": lambda: payments.read(paid.payment_id),
+            "repeats": lambda: payments.refund(paid, "100.00", key="r"),
+            "reconciles": payments.reconcile,
+        }
+        asking = asyncio.ensure_future(asks[who]())
+        await provider.question()
+        with refused("PAYMENT_NOT_REFUNDABLE", status="SUCCESS", cause="REFUND_UNKNOWN"):
+            await payments.refund(paid, "10.00", key="s")
+        provider.release()
+        await asking
+        await payments.work_done()
+        assert status(await payments.refund(paid, "10.00", key="s")) == "REFUNDED"
 
 
 async def test_no_such_payment(payments: Payments) -> None:

@@ -10,13 +10,13 @@ import grpc
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from holdfast.payment.v1 import payment_pb2 as pb
-from sqlalchemy import select
+from sqlalchemy import select, update
 from support.client import refused
 from support.clock import ManualClock
 from support.databases import Databases, on_mariadb, url_of
 from support.payments import Payments, ScriptedProvider, next_event, serving_payments, status
 
-from payment_svc.domain.outcome import DeclineCode, Declined, Pending
+from payment_svc.domain.outcome import DeclineCode, Declined, NotDone, Pending
 from payment_svc.persistence import tables
 from payment_svc.ports import Charge, Return
 
@@ -180,6 +180,98 @@ async def test_a_refund_of_a_cancelled_booking_that_fails_late(
     now = await payments.read(paid.payment_id, full=True)
     assert [status(one) for one in now.refunds] == ["FAILED", "REFUNDED"]
     assert status(now) == "REFUNDED"
+
+
+async def test_a_refund_of_an_abandoned_payment_that_fails_late(
+    payments: Payments, clock: ManualClock
+) -> None:
+    """Money that came after its payment was given up goes back anew when its refund fails late."""
+    payments.provider.answers.extend([NotDone()] * 3)
+    paid = await payments.pay()
+    clock.move(3600)
+    await payments.reconcile()
+    assert status(await payments.now(paid)) == "CANCELLED"
+    await payments.webhook("evt_1", paid.payment_id, "succeeded")
+    await payments.work_done()
+    assert status(await payments.now(paid)) == "REFUNDED"
+    (first,) = [one for one in payments.provider.journal if isinstance(one, Return)]
+    await payments.webhook("evt_2", first.reference, "declined")
+    assert status(await payments.now(paid)) == "SUCCESS"
+    clock.move(10)
+    await payments.reconcile()
+    assert status(await payments.now(paid)) == "REFUNDED"
+
+
+async def test_a_booking_that_an_older_version_called_off(
+    payments: Payments, clock: ManualClock
+) -> None:
+    """What a replica of an older version has called off goes back anew when its refund fails."""
+    paid = await payments.pay()
+    await payments.cancel()
+    # It knows the row of the booking and not the column of the payment.
+    forgotten = update(tables.payments).values(called_off=False)
+    await payments.database.write(lambda one: one.execute(forgotten))
+    (first,) = [one for one in payments.provider.journal if isinstance(one, Return)]
+    await payments.webhook("evt_1", first.reference, "declined")
+    clock.move(10)
+    await payments.reconcile()
+    assert status(await payments.now(paid)) == "REFUNDED"
+
+
+async def test_one_that_fails_holds_up_no_other(payments: Payments, clock: ManualClock) -> None:
+    """An event that a newer version has stored, or one about its rows, stops no other event."""
+    opened = []
+    for name in ("pay_event", "pay_row", "pay_good"):
+        await payments.webhook(f"evt_{name}", name, "declined")
+        clock.move(0.1)
+        opened.append((await pending(payments)).payment_id)
+    events, rows = tables.webhook_events, tables.payments
+    newer_event = events.c.event_id == "evt_pay_event"
+    for statement in (
+        update(events).where(newer_event).values(detail="STOLEN_CARD"),
+        update(rows).where(rows.c.payment_id == opened[1]).values(status="REQUIRES_ACTION"),
+        update(rows).where(rows.c.payment_id == opened[1]).values(payment_id="pay_row"),
+        update(rows).where(rows.c.payment_id == opened[2]).values(payment_id="pay_good"),
+    ):
+        await payments.database.write(lambda one, statement=statement: one.execute(statement))
+    clock.move(10)
+    with pytest.raises(ValueError, match="REQUIRES_ACTION"):
+        await payments.worker("webhooks").run_once()
+    good = await payments.stored("pay_good")
+    assert good is not None
+    assert good.status == "FAILED"
+    assert await kept(payments) == [
+        ("evt_pay_event", True),
+        ("evt_pay_good", False),
+        ("evt_pay_row", True),
+    ]
+
+
+@pytest.mark.parametrize("reference", ["x" * 65, "pay_\x00", "pay_1 ", "\ud800", ""])
+async def test_what_cannot_be_ours(payments: Payments, reference: str) -> None:
+    """An event about what cannot be a payment of ours is a success, and nothing is stored."""
+    await payments.webhook("evt_1", reference, "succeeded")
+    assert await kept(payments) == []
+
+
+@pytest.mark.parametrize("event_id", ["", "e" * 256, "evt ", "e\x00", "\ud800"])
+async def test_no_event_id(payments: Payments, event_id: str) -> None:
+    """An event is refused whose id no database could tell from others for certain."""
+    with refused("WEBHOOK_REFUSED"):
+        await payments.webhook(event_id, "pay_1", "succeeded")
+    assert await kept(payments) == []
+
+
+async def test_too_much_to_verify(payments: Payments, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of more than a mebibyte is refused before anybody computes a signature of it."""
+    read: list[int] = []
+    monkeypatch.setattr(payments.provider, "read_webhook", lambda _, body: read.append(len(body)))
+    for size in (1 << 20, (1 << 20) + 1):
+        body = HttpBody(data=bytes(size))
+        call = payments.stub.HandleWebhook(pb.HandleWebhookRequest(provider="scripted", body=body))
+        expected = grpc.StatusCode.UNAUTHENTICATED if size > 1 << 20 else grpc.StatusCode.OK
+        assert await call.code() == expected
+    assert read == [1 << 20]
 
 
 async def test_an_unknown_payment(payments: Payments, clock: ManualClock) -> None:
