@@ -42,7 +42,7 @@ check: setup  ## Format, lint, types, architecture, contracts, regeneration.
 gen: setup  ## Generate gen/ from the contracts.
 	@scripts/gen gen
 
-docs: setup  ## Write docs/scenarios.md from the mock provider's table of scenarios.
+docs: setup  ## Write docs/scenarios.md and docs/openapi.json from code and contracts.
 	@$(BIN)/python scripts/docs docs
 
 format: setup  ## Put code and contracts in their format.

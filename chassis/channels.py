@@ -21,6 +21,8 @@ Response = TypeVar("Response", bound=Message)
 
 # Kept back from the caller's time, so that there is some left to answer in.
 MARGIN_S = 0.05
+# As servers take; gRPC's default is 4 MiB.
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 KEEPALIVE_TIME_MS = 30_000
 KEEPALIVE_TIMEOUT_MS = 10_000
 # gRPC allows 5 attempts at most.
@@ -54,6 +56,8 @@ def open_channel(target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
         ("grpc.service_config", json.dumps(config)),
         ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         # A fresh connection is tried soon after a restart of the other side.
         ("grpc.max_reconnect_backoff_ms", 2000),
     ]

@@ -8,6 +8,8 @@ import structlog
 
 from chassis import context
 
+NOISY = ("sqlalchemy", "alembic", "aiosqlite", "asyncio", "grpc_reflection", "httpx", "uvicorn")
+
 
 def configure(program: str, level: str) -> None:
     """Send every log line, our own and those of libraries, to standard error."""
@@ -41,8 +43,8 @@ def configure(program: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # Statements and migrations are not news.
-    for noisy in ("sqlalchemy", "alembic", "aiosqlite", "asyncio"):
+    # Statements, migrations and requests of libraries are not news; we write our own.
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import structlog
-from support import mariadb, redis
+from support import chromium, mariadb, redis
 
 PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "PAYMENT_")
 SERVER = pytest.StashKey[mariadb.PrivateMariaDb]()
@@ -49,6 +49,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not redis.installed() and not os.environ.get(redis.VARIABLE):
         advice = "install redis-server, or set HOLDFAST_TEST_REDIS_URL=redis://HOST:PORT"
         missing.append((" REDIS WAS NOT TESTED: no server ", advice))
+    if not chromium.executable():
+        advice = "install chromium, or set HOLDFAST_TEST_CHROMIUM to a program that is one"
+        missing.append((" NO PAGE WAS TESTED: no Chromium ", advice))
     for line, advice in missing:
         terminalreporter.write_line(line.center(shutil.get_terminal_size().columns, "!"), red=True)
         terminalreporter.write_line(advice)

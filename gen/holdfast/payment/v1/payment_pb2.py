@@ -27,9 +27,10 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
+from holdfast.http.v1 import answers_pb2 as holdfast_dot_http_dot_v1_dot_answers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!holdfast/payment/v1/payment.proto\x12\x13holdfast.payment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\"\xbf\x06\n\x07Payment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x33\n\x06status\x18\x02 \x01(\x0e\x32#.holdfast.payment.v1.Payment.Status\x12$\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x16\n\x0etransaction_id\x18\x05 \x01(\t\x12\x30\n\x0cprocessed_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\nerror_code\x18\x07 \x01(\x0e\x32(.holdfast.payment.v1.Payment.DeclineCode\x12\x15\n\rerror_message\x18\x08 \x01(\t\x12\x19\n\x11\x62ooking_reference\x18\t \x01(\t\x12\x0f\n\x07user_id\x18\n \x01(\t\x12\x41\n\x0epayment_method\x18\x0b \x01(\x0b\x32).holdfast.payment.v1.PaymentMethodSummary\x12-\n\x0frefunded_amount\x18\x0c \x01(\x0b\x32\x14.google.type.Decimal\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07refunds\x18\x0e \x03(\x0b\x32\x1b.holdfast.payment.v1.Refund\x12\x31\n\x03log\x18\x0f \x03(\x0b\x32$.holdfast.payment.v1.PaymentLogEntry\"{\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0b\n\x07SUCCESS\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x12\x0c\n\x08REFUNDED\x10\x04\x12\x16\n\x12PARTIALLY_REFUNDED\x10\x05\x12\r\n\tCANCELLED\x10\x06\"h\n\x0b\x44\x65\x63lineCode\x12\x1c\n\x18\x44\x45\x43LINE_CODE_UNSPECIFIED\x10\x00\x12\x16\n\x12INSUFFICIENT_FUNDS\x10\x01\x12\x11\n\rCARD_DECLINED\x10\x02\x12\x10\n\x0c\x45XPIRED_CARD\x10\x03\"\x82\x04\n\x0fPaymentLogEntry\x12/\n\x0bhappened_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12;\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32+.holdfast.payment.v1.PaymentLogEntry.Action\x12=\n\x07outcome\x18\x04 \x01(\x0e\x32,.holdfast.payment.v1.PaymentLogEntry.Outcome\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x11\n\trefund_id\x18\x06 \x01(\t\x12\x33\n\x06status\x18\x07 \x01(\x0e\x32#.holdfast.payment.v1.Payment.Status\"g\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\n\n\x06\x43HARGE\x10\x01\x12\n\n\x06LOOKUP\x10\x02\x12\x08\n\x04VOID\x10\x03\x12\n\n\x06REFUND\x10\x04\x12\n\n\x06\x43\x41NCEL\x10\x05\x12\x0b\n\x07WEBHOOK\x10\x06\"r\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\t\n\x05\x41SKED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\x0b\n\x07PENDING\x10\x03\x12\x0c\n\x08\x44\x45\x43LINED\x10\x04\x12\x0c\n\x08NOT_DONE\x10\x05\x12\x0b\n\x07UNKNOWN\x10\x06\"\xce\x05\n\rPaymentMethod\x12?\n\x04type\x18\x01 \x01(\x0e\x32\'.holdfast.payment.v1.PaymentMethod.TypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x30\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x1b\x80\x01\x01\xbaH\x15r\x10\x32\x0e^[0-9]{12,19}$\xd8\x01\x01\x12\"\n\x0c\x65xpiry_month\x18\x03 \x01(\x05\x42\x0c\xbaH\t\x1a\x04\x18\x0c(\x01\xd8\x01\x01\x12#\n\x0b\x65xpiry_year\x18\x04 \x01(\x05\x42\x0e\xbaH\x0b\x1a\x06\x18\xb4\x10(\xd0\x0f\xd8\x01\x01\x12&\n\x03\x63vv\x18\x05 \x01(\tB\x19\x80\x01\x01\xbaH\x13r\x0e\x32\x0c^[0-9]{3,4}$\xd8\x01\x01\x12/\n\x05token\x18\x06 \x01(\tB \xbaH\x1dr\x18\x32\x16^[A-Za-z0-9_-]{1,255}$\xd8\x01\x01\"=\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43REDIT_CARD\x10\x01\x12\x0e\n\nDEBIT_CARD\x10\x02:\xe8\x02\xbaH\xe4\x02\x1a\xe1\x02\n\x1cpayment_method.card_or_token\x12`needs type, card_number, expiry_month, expiry_year and cvv, or a token and none of the last four\x1a\xde\x01this.token != \'\' ? this.card_number == \'\' && this.expiry_month == 0 && this.expiry_year == 0 && this.cvv == \'\' : this.type != 0 && this.card_number != \'\' && this.expiry_month != 0 && this.expiry_year != 0 && this.cvv != \'\'\"o\n\x14PaymentMethodSummary\x12\x35\n\x04type\x18\x01 \x01(\x0e\x32\'.holdfast.payment.v1.PaymentMethod.Type\x12\r\n\x05\x62rand\x18\x02 \x01(\t\x12\x11\n\tlast_four\x18\x03 \x01(\t\"\xad\x02\n\x06Refund\x12\x11\n\trefund_id\x18\x01 \x01(\t\x12\x32\n\x06status\x18\x02 \x01(\x0e\x32\".holdfast.payment.v1.Refund.Status\x12-\n\x0frefunded_amount\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x12\n\npayment_id\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0c\n\x08REFUNDED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\"\x8a\x02\n\x15ProcessPaymentRequest\x12,\n\x06\x61mount\x18\x01 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x08\x63urrency\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12$\n\x11\x62ooking_reference\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1b\n\x07user_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x42\n\x0epayment_method\x18\x05 \x01(\x0b\x32\".holdfast.payment.v1.PaymentMethodB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\"\xaa\x01\n\x11GetPaymentRequest\x12\x1d\n\npayment_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x43\n\x04view\x18\x02 \x01(\x0e\x32+.holdfast.payment.v1.GetPaymentRequest.ViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"1\n\x04View\x12\x14\n\x10VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\"s\n\x13ListPaymentsRequest\x12\"\n\x11\x62ooking_reference\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"_\n\x14ListPaymentsResponse\x12.\n\x08payments\x18\x01 \x03(\x0b\x32\x1c.holdfast.payment.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x14RefundPaymentRequest\x12\x1d\n\npayment_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12$\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"o\n\x14\x43\x61ncelPaymentRequest\x12$\n\x11\x62ooking_reference\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"G\n\x15\x43\x61ncelPaymentResponse\x12.\n\x08payments\x18\x01 \x03(\x0b\x32\x1c.holdfast.payment.v1.Payment\"U\n\x14HandleWebhookRequest\x12\x19\n\x08provider\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\"\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"\x17\n\x15HandleWebhookResponse\"\x16\n\x14ListTestCardsRequest\"J\n\x15ListTestCardsResponse\x12\x31\n\ntest_cards\x18\x01 \x03(\x0b\x32\x1d.holdfast.payment.v1.TestCard\"b\n\x08TestCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_number\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\"6\n\x1aStreamPaymentEventsRequest\x12\x18\n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"~\n\x0cPaymentEvent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12-\n\x07payment\x18\x02 \x01(\x0b\x32\x1c.holdfast.payment.v1.Payment\x12/\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xf4\x07\n\x0ePaymentService\x12{\n\x0eProcessPayment\x12*.holdfast.payment.v1.ProcessPaymentRequest\x1a\x1c.holdfast.payment.v1.Payment\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/api/payment/process:\x01*\x12x\n\nGetPayment\x12&.holdfast.payment.v1.GetPaymentRequest\x1a\x1c.holdfast.payment.v1.Payment\"$\x90\x02\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/payment/{payment_id}\x12|\n\x0cListPayments\x12(.holdfast.payment.v1.ListPaymentsRequest\x1a).holdfast.payment.v1.ListPaymentsResponse\"\x17\x90\x02\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/payment\x12\x84\x01\n\rRefundPayment\x12).holdfast.payment.v1.RefundPaymentRequest\x1a\x1b.holdfast.payment.v1.Refund\"+\x82\xd3\xe4\x93\x02%\" /api/payment/{payment_id}/refund:\x01*\x12k\n\rCancelPayment\x12).holdfast.payment.v1.CancelPaymentRequest\x1a*.holdfast.payment.v1.CancelPaymentResponse\"\x03\x90\x02\x02\x12\x99\x01\n\rHandleWebhook\x12).holdfast.payment.v1.HandleWebhookRequest\x1a*.holdfast.payment.v1.HandleWebhookResponse\"1\x90\x02\x02\x82\xd3\xe4\x93\x02(\" /api/payment/webhooks/{provider}:\x04\x62ody\x12k\n\rListTestCards\x12).holdfast.payment.v1.ListTestCardsRequest\x1a*.holdfast.payment.v1.ListTestCardsResponse\"\x03\x90\x02\x01\x12p\n\x13StreamPaymentEvents\x12/.holdfast.payment.v1.StreamPaymentEventsRequest\x1a!.holdfast.payment.v1.PaymentEvent\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!holdfast/payment/v1/payment.proto\x12\x13holdfast.payment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\x1a\x1eholdfast/http/v1/answers.proto\"\xbf\x06\n\x07Payment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12\x33\n\x06status\x18\x02 \x01(\x0e\x32#.holdfast.payment.v1.Payment.Status\x12$\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x16\n\x0etransaction_id\x18\x05 \x01(\t\x12\x30\n\x0cprocessed_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\nerror_code\x18\x07 \x01(\x0e\x32(.holdfast.payment.v1.Payment.DeclineCode\x12\x15\n\rerror_message\x18\x08 \x01(\t\x12\x19\n\x11\x62ooking_reference\x18\t \x01(\t\x12\x0f\n\x07user_id\x18\n \x01(\t\x12\x41\n\x0epayment_method\x18\x0b \x01(\x0b\x32).holdfast.payment.v1.PaymentMethodSummary\x12-\n\x0frefunded_amount\x18\x0c \x01(\x0b\x32\x14.google.type.Decimal\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07refunds\x18\x0e \x03(\x0b\x32\x1b.holdfast.payment.v1.Refund\x12\x31\n\x03log\x18\x0f \x03(\x0b\x32$.holdfast.payment.v1.PaymentLogEntry\"{\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0b\n\x07SUCCESS\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x12\x0c\n\x08REFUNDED\x10\x04\x12\x16\n\x12PARTIALLY_REFUNDED\x10\x05\x12\r\n\tCANCELLED\x10\x06\"h\n\x0b\x44\x65\x63lineCode\x12\x1c\n\x18\x44\x45\x43LINE_CODE_UNSPECIFIED\x10\x00\x12\x16\n\x12INSUFFICIENT_FUNDS\x10\x01\x12\x11\n\rCARD_DECLINED\x10\x02\x12\x10\n\x0c\x45XPIRED_CARD\x10\x03\"\x82\x04\n\x0fPaymentLogEntry\x12/\n\x0bhappened_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12;\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32+.holdfast.payment.v1.PaymentLogEntry.Action\x12=\n\x07outcome\x18\x04 \x01(\x0e\x32,.holdfast.payment.v1.PaymentLogEntry.Outcome\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x11\n\trefund_id\x18\x06 \x01(\t\x12\x33\n\x06status\x18\x07 \x01(\x0e\x32#.holdfast.payment.v1.Payment.Status\"g\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\n\n\x06\x43HARGE\x10\x01\x12\n\n\x06LOOKUP\x10\x02\x12\x08\n\x04VOID\x10\x03\x12\n\n\x06REFUND\x10\x04\x12\n\n\x06\x43\x41NCEL\x10\x05\x12\x0b\n\x07WEBHOOK\x10\x06\"r\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\t\n\x05\x41SKED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\x0b\n\x07PENDING\x10\x03\x12\x0c\n\x08\x44\x45\x43LINED\x10\x04\x12\x0c\n\x08NOT_DONE\x10\x05\x12\x0b\n\x07UNKNOWN\x10\x06\"\xce\x05\n\rPaymentMethod\x12?\n\x04type\x18\x01 \x01(\x0e\x32\'.holdfast.payment.v1.PaymentMethod.TypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x30\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x1b\x80\x01\x01\xbaH\x15r\x10\x32\x0e^[0-9]{12,19}$\xd8\x01\x01\x12\"\n\x0c\x65xpiry_month\x18\x03 \x01(\x05\x42\x0c\xbaH\t\x1a\x04\x18\x0c(\x01\xd8\x01\x01\x12#\n\x0b\x65xpiry_year\x18\x04 \x01(\x05\x42\x0e\xbaH\x0b\x1a\x06\x18\xb4\x10(\xd0\x0f\xd8\x01\x01\x12&\n\x03\x63vv\x18\x05 \x01(\tB\x19\x80\x01\x01\xbaH\x13r\x0e\x32\x0c^[0-9]{3,4}$\xd8\x01\x01\x12/\n\x05token\x18\x06 \x01(\tB \xbaH\x1dr\x18\x32\x16^[A-Za-z0-9_-]{1,255}$\xd8\x01\x01\"=\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43REDIT_CARD\x10\x01\x12\x0e\n\nDEBIT_CARD\x10\x02:\xe8\x02\xbaH\xe4\x02\x1a\xe1\x02\n\x1cpayment_method.card_or_token\x12`needs type, card_number, expiry_month, expiry_year and cvv, or a token and none of the last four\x1a\xde\x01this.token != \'\' ? this.card_number == \'\' && this.expiry_month == 0 && this.expiry_year == 0 && this.cvv == \'\' : this.type != 0 && this.card_number != \'\' && this.expiry_month != 0 && this.expiry_year != 0 && this.cvv != \'\'\"o\n\x14PaymentMethodSummary\x12\x35\n\x04type\x18\x01 \x01(\x0e\x32\'.holdfast.payment.v1.PaymentMethod.Type\x12\r\n\x05\x62rand\x18\x02 \x01(\t\x12\x11\n\tlast_four\x18\x03 \x01(\t\"\xad\x02\n\x06Refund\x12\x11\n\trefund_id\x18\x01 \x01(\t\x12\x32\n\x06status\x18\x02 \x01(\x0e\x32\".holdfast.payment.v1.Refund.Status\x12-\n\x0frefunded_amount\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x12\n\npayment_id\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0c\n\x08REFUNDED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\"\x8a\x02\n\x15ProcessPaymentRequest\x12,\n\x06\x61mount\x18\x01 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x08\x63urrency\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12$\n\x11\x62ooking_reference\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1b\n\x07user_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x42\n\x0epayment_method\x18\x05 \x01(\x0b\x32\".holdfast.payment.v1.PaymentMethodB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\"\xaa\x01\n\x11GetPaymentRequest\x12\x1d\n\npayment_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x43\n\x04view\x18\x02 \x01(\x0e\x32+.holdfast.payment.v1.GetPaymentRequest.ViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"1\n\x04View\x12\x14\n\x10VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\"s\n\x13ListPaymentsRequest\x12\"\n\x11\x62ooking_reference\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"_\n\x14ListPaymentsResponse\x12.\n\x08payments\x18\x01 \x03(\x0b\x32\x1c.holdfast.payment.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x14RefundPaymentRequest\x12\x1d\n\npayment_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12$\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"o\n\x14\x43\x61ncelPaymentRequest\x12$\n\x11\x62ooking_reference\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"G\n\x15\x43\x61ncelPaymentResponse\x12.\n\x08payments\x18\x01 \x03(\x0b\x32\x1c.holdfast.payment.v1.Payment\"U\n\x14HandleWebhookRequest\x12\x19\n\x08provider\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\"\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"\x17\n\x15HandleWebhookResponse\"\x16\n\x14ListTestCardsRequest\"J\n\x15ListTestCardsResponse\x12\x31\n\ntest_cards\x18\x01 \x03(\x0b\x32\x1d.holdfast.payment.v1.TestCard\"b\n\x08TestCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_number\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\"6\n\x1aStreamPaymentEventsRequest\x12\x18\n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"~\n\x0cPaymentEvent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12-\n\x07payment\x18\x02 \x01(\x0b\x32\x1c.holdfast.payment.v1.Payment\x12/\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xbe\x08\n\x0ePaymentService\x12\xaa\x01\n\x0eProcessPayment\x12*.holdfast.payment.v1.ProcessPaymentRequest\x1a\x1c.holdfast.payment.v1.Payment\"N\x82\x80\x19+\n\x13\x08\x90\x03\x12\x06status\x1a\x06\x46\x41ILED\n\x14\x08\xca\x01\x12\x06status\x1a\x07PENDING\x82\xd3\xe4\x93\x02\x19\"\x14/api/payment/process:\x01*\x12x\n\nGetPayment\x12&.holdfast.payment.v1.GetPaymentRequest\x1a\x1c.holdfast.payment.v1.Payment\"$\x90\x02\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/payment/{payment_id}\x12|\n\x0cListPayments\x12(.holdfast.payment.v1.ListPaymentsRequest\x1a).holdfast.payment.v1.ListPaymentsResponse\"\x17\x90\x02\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/payment\x12\x9e\x01\n\rRefundPayment\x12).holdfast.payment.v1.RefundPaymentRequest\x1a\x1b.holdfast.payment.v1.Refund\"E\x82\x80\x19\x16\n\x14\x08\xca\x01\x12\x06status\x1a\x07PENDING\x82\xd3\xe4\x93\x02%\" /api/payment/{payment_id}/refund:\x01*\x12k\n\rCancelPayment\x12).holdfast.payment.v1.CancelPaymentRequest\x1a*.holdfast.payment.v1.CancelPaymentResponse\"\x03\x90\x02\x02\x12\x99\x01\n\rHandleWebhook\x12).holdfast.payment.v1.HandleWebhookRequest\x1a*.holdfast.payment.v1.HandleWebhookResponse\"1\x90\x02\x02\x82\xd3\xe4\x93\x02(\" /api/payment/webhooks/{provider}:\x04\x62ody\x12k\n\rListTestCards\x12).holdfast.payment.v1.ListTestCardsRequest\x1a*.holdfast.payment.v1.ListTestCardsResponse\"\x03\x90\x02\x01\x12p\n\x13StreamPaymentEvents\x12/.holdfast.payment.v1.StreamPaymentEventsRequest\x1a!.holdfast.payment.v1.PaymentEvent\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -83,13 +84,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMPAYMENTEVENTSREQUEST'].fields_by_name['cursor']._loaded_options = None
   _globals['_STREAMPAYMENTEVENTSREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_PAYMENTSERVICE'].methods_by_name['ProcessPayment']._loaded_options = None
-  _globals['_PAYMENTSERVICE'].methods_by_name['ProcessPayment']._serialized_options = b'\202\323\344\223\002\031\"\024/api/payment/process:\001*'
+  _globals['_PAYMENTSERVICE'].methods_by_name['ProcessPayment']._serialized_options = b'\202\200\031+\n\023\010\220\003\022\006status\032\006FAILED\n\024\010\312\001\022\006status\032\007PENDING\202\323\344\223\002\031\"\024/api/payment/process:\001*'
   _globals['_PAYMENTSERVICE'].methods_by_name['GetPayment']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['GetPayment']._serialized_options = b'\220\002\001\202\323\344\223\002\033\022\031/api/payment/{payment_id}'
   _globals['_PAYMENTSERVICE'].methods_by_name['ListPayments']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['ListPayments']._serialized_options = b'\220\002\001\202\323\344\223\002\016\022\014/api/payment'
   _globals['_PAYMENTSERVICE'].methods_by_name['RefundPayment']._loaded_options = None
-  _globals['_PAYMENTSERVICE'].methods_by_name['RefundPayment']._serialized_options = b'\202\323\344\223\002%\" /api/payment/{payment_id}/refund:\001*'
+  _globals['_PAYMENTSERVICE'].methods_by_name['RefundPayment']._serialized_options = b'\202\200\031\026\n\024\010\312\001\022\006status\032\007PENDING\202\323\344\223\002%\" /api/payment/{payment_id}/refund:\001*'
   _globals['_PAYMENTSERVICE'].methods_by_name['CancelPayment']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['CancelPayment']._serialized_options = b'\220\002\002'
   _globals['_PAYMENTSERVICE'].methods_by_name['HandleWebhook']._loaded_options = None
@@ -98,58 +99,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAYMENTSERVICE'].methods_by_name['ListTestCards']._serialized_options = b'\220\002\001'
   _globals['_PAYMENTSERVICE'].methods_by_name['StreamPaymentEvents']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['StreamPaymentEvents']._serialized_options = b'\220\002\001'
-  _globals['_PAYMENT']._serialized_start=205
-  _globals['_PAYMENT']._serialized_end=1036
-  _globals['_PAYMENT_STATUS']._serialized_start=807
-  _globals['_PAYMENT_STATUS']._serialized_end=930
-  _globals['_PAYMENT_DECLINECODE']._serialized_start=932
-  _globals['_PAYMENT_DECLINECODE']._serialized_end=1036
-  _globals['_PAYMENTLOGENTRY']._serialized_start=1039
-  _globals['_PAYMENTLOGENTRY']._serialized_end=1553
-  _globals['_PAYMENTLOGENTRY_ACTION']._serialized_start=1334
-  _globals['_PAYMENTLOGENTRY_ACTION']._serialized_end=1437
-  _globals['_PAYMENTLOGENTRY_OUTCOME']._serialized_start=1439
-  _globals['_PAYMENTLOGENTRY_OUTCOME']._serialized_end=1553
-  _globals['_PAYMENTMETHOD']._serialized_start=1556
-  _globals['_PAYMENTMETHOD']._serialized_end=2274
-  _globals['_PAYMENTMETHOD_TYPE']._serialized_start=1850
-  _globals['_PAYMENTMETHOD_TYPE']._serialized_end=1911
-  _globals['_PAYMENTMETHODSUMMARY']._serialized_start=2276
-  _globals['_PAYMENTMETHODSUMMARY']._serialized_end=2387
-  _globals['_REFUND']._serialized_start=2390
-  _globals['_REFUND']._serialized_end=2691
-  _globals['_REFUND_STATUS']._serialized_start=2620
-  _globals['_REFUND_STATUS']._serialized_end=2691
-  _globals['_PROCESSPAYMENTREQUEST']._serialized_start=2694
-  _globals['_PROCESSPAYMENTREQUEST']._serialized_end=2960
-  _globals['_GETPAYMENTREQUEST']._serialized_start=2963
-  _globals['_GETPAYMENTREQUEST']._serialized_end=3133
-  _globals['_GETPAYMENTREQUEST_VIEW']._serialized_start=3084
-  _globals['_GETPAYMENTREQUEST_VIEW']._serialized_end=3133
-  _globals['_LISTPAYMENTSREQUEST']._serialized_start=3135
-  _globals['_LISTPAYMENTSREQUEST']._serialized_end=3250
-  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=3252
-  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=3347
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=3350
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=3492
-  _globals['_CANCELPAYMENTREQUEST']._serialized_start=3494
-  _globals['_CANCELPAYMENTREQUEST']._serialized_end=3605
-  _globals['_CANCELPAYMENTRESPONSE']._serialized_start=3607
-  _globals['_CANCELPAYMENTRESPONSE']._serialized_end=3678
-  _globals['_HANDLEWEBHOOKREQUEST']._serialized_start=3680
-  _globals['_HANDLEWEBHOOKREQUEST']._serialized_end=3765
-  _globals['_HANDLEWEBHOOKRESPONSE']._serialized_start=3767
-  _globals['_HANDLEWEBHOOKRESPONSE']._serialized_end=3790
-  _globals['_LISTTESTCARDSREQUEST']._serialized_start=3792
-  _globals['_LISTTESTCARDSREQUEST']._serialized_end=3814
-  _globals['_LISTTESTCARDSRESPONSE']._serialized_start=3816
-  _globals['_LISTTESTCARDSRESPONSE']._serialized_end=3890
-  _globals['_TESTCARD']._serialized_start=3892
-  _globals['_TESTCARD']._serialized_end=3990
-  _globals['_STREAMPAYMENTEVENTSREQUEST']._serialized_start=3992
-  _globals['_STREAMPAYMENTEVENTSREQUEST']._serialized_end=4046
-  _globals['_PAYMENTEVENT']._serialized_start=4048
-  _globals['_PAYMENTEVENT']._serialized_end=4174
-  _globals['_PAYMENTSERVICE']._serialized_start=4177
-  _globals['_PAYMENTSERVICE']._serialized_end=5189
+  _globals['_PAYMENT']._serialized_start=237
+  _globals['_PAYMENT']._serialized_end=1068
+  _globals['_PAYMENT_STATUS']._serialized_start=839
+  _globals['_PAYMENT_STATUS']._serialized_end=962
+  _globals['_PAYMENT_DECLINECODE']._serialized_start=964
+  _globals['_PAYMENT_DECLINECODE']._serialized_end=1068
+  _globals['_PAYMENTLOGENTRY']._serialized_start=1071
+  _globals['_PAYMENTLOGENTRY']._serialized_end=1585
+  _globals['_PAYMENTLOGENTRY_ACTION']._serialized_start=1366
+  _globals['_PAYMENTLOGENTRY_ACTION']._serialized_end=1469
+  _globals['_PAYMENTLOGENTRY_OUTCOME']._serialized_start=1471
+  _globals['_PAYMENTLOGENTRY_OUTCOME']._serialized_end=1585
+  _globals['_PAYMENTMETHOD']._serialized_start=1588
+  _globals['_PAYMENTMETHOD']._serialized_end=2306
+  _globals['_PAYMENTMETHOD_TYPE']._serialized_start=1882
+  _globals['_PAYMENTMETHOD_TYPE']._serialized_end=1943
+  _globals['_PAYMENTMETHODSUMMARY']._serialized_start=2308
+  _globals['_PAYMENTMETHODSUMMARY']._serialized_end=2419
+  _globals['_REFUND']._serialized_start=2422
+  _globals['_REFUND']._serialized_end=2723
+  _globals['_REFUND_STATUS']._serialized_start=2652
+  _globals['_REFUND_STATUS']._serialized_end=2723
+  _globals['_PROCESSPAYMENTREQUEST']._serialized_start=2726
+  _globals['_PROCESSPAYMENTREQUEST']._serialized_end=2992
+  _globals['_GETPAYMENTREQUEST']._serialized_start=2995
+  _globals['_GETPAYMENTREQUEST']._serialized_end=3165
+  _globals['_GETPAYMENTREQUEST_VIEW']._serialized_start=3116
+  _globals['_GETPAYMENTREQUEST_VIEW']._serialized_end=3165
+  _globals['_LISTPAYMENTSREQUEST']._serialized_start=3167
+  _globals['_LISTPAYMENTSREQUEST']._serialized_end=3282
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=3284
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=3379
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=3382
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=3524
+  _globals['_CANCELPAYMENTREQUEST']._serialized_start=3526
+  _globals['_CANCELPAYMENTREQUEST']._serialized_end=3637
+  _globals['_CANCELPAYMENTRESPONSE']._serialized_start=3639
+  _globals['_CANCELPAYMENTRESPONSE']._serialized_end=3710
+  _globals['_HANDLEWEBHOOKREQUEST']._serialized_start=3712
+  _globals['_HANDLEWEBHOOKREQUEST']._serialized_end=3797
+  _globals['_HANDLEWEBHOOKRESPONSE']._serialized_start=3799
+  _globals['_HANDLEWEBHOOKRESPONSE']._serialized_end=3822
+  _globals['_LISTTESTCARDSREQUEST']._serialized_start=3824
+  _globals['_LISTTESTCARDSREQUEST']._serialized_end=3846
+  _globals['_LISTTESTCARDSRESPONSE']._serialized_start=3848
+  _globals['_LISTTESTCARDSRESPONSE']._serialized_end=3922
+  _globals['_TESTCARD']._serialized_start=3924
+  _globals['_TESTCARD']._serialized_end=4022
+  _globals['_STREAMPAYMENTEVENTSREQUEST']._serialized_start=4024
+  _globals['_STREAMPAYMENTEVENTSREQUEST']._serialized_end=4078
+  _globals['_PAYMENTEVENT']._serialized_start=4080
+  _globals['_PAYMENTEVENT']._serialized_end=4206
+  _globals['_PAYMENTSERVICE']._serialized_start=4209
+  _globals['_PAYMENTSERVICE']._serialized_end=5295
 # @@protoc_insertion_point(module_scope)

@@ -126,7 +126,8 @@ class PaymentServiceServicer:
 
         If its outcome is open, or that of one of its refunds, the provider is asked
         first, unless that was done a moment ago; when it does not answer within two
-        seconds, the payment is returned as it was.
+        seconds, the payment is returned as it was. What is done for that would be
+        done without a reader, only later.
 
         Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`).
         """
@@ -209,8 +210,8 @@ class PaymentServiceServicer:
         again for three days.
 
         Errors: `UNAUTHENTICATED` (`WEBHOOK_REFUSED`: forged, altered, too old,
-        unsigned, from a provider that is not in use, or no secret is set here; which
-        of these is not said).
+        unsigned, larger than 1 MiB, with an id that cannot be kept, from a provider
+        that is not in use, or no secret is set here; which of these is not said).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

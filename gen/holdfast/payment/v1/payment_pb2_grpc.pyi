@@ -65,7 +65,8 @@ class PaymentServiceStub:
 
     If its outcome is open, or that of one of its refunds, the provider is asked
     first, unless that was done a moment ago; when it does not answer within two
-    seconds, the payment is returned as it was.
+    seconds, the payment is returned as it was. What is done for that would be
+    done without a reader, only later.
 
     Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`).
     """
@@ -132,8 +133,8 @@ class PaymentServiceStub:
     again for three days.
 
     Errors: `UNAUTHENTICATED` (`WEBHOOK_REFUSED`: forged, altered, too old,
-    unsigned, from a provider that is not in use, or no secret is set here; which
-    of these is not said).
+    unsigned, larger than 1 MiB, with an id that cannot be kept, from a provider
+    that is not in use, or no secret is set here; which of these is not said).
     """
     ListTestCards: _grpc.UnaryUnaryMultiCallable[_payment_pb2.ListTestCardsRequest, _payment_pb2.ListTestCardsResponse]
     """Lists the cards and tokens with which the provider can be tested, and what
@@ -188,7 +189,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
 
     If its outcome is open, or that of one of its refunds, the provider is asked
     first, unless that was done a moment ago; when it does not answer within two
-    seconds, the payment is returned as it was.
+    seconds, the payment is returned as it was. What is done for that would be
+    done without a reader, only later.
 
     Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`).
     """
@@ -255,8 +257,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     again for three days.
 
     Errors: `UNAUTHENTICATED` (`WEBHOOK_REFUSED`: forged, altered, too old,
-    unsigned, from a provider that is not in use, or no secret is set here; which
-    of these is not said).
+    unsigned, larger than 1 MiB, with an id that cannot be kept, from a provider
+    that is not in use, or no secret is set here; which of these is not said).
     """
     ListTestCards: _aio.UnaryUnaryMultiCallable[_payment_pb2.ListTestCardsRequest, _payment_pb2.ListTestCardsResponse]  # type: ignore[assignment]
     """Lists the cards and tokens with which the provider can be tested, and what
@@ -320,7 +322,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         If its outcome is open, or that of one of its refunds, the provider is asked
         first, unless that was done a moment ago; when it does not answer within two
-        seconds, the payment is returned as it was.
+        seconds, the payment is returned as it was. What is done for that would be
+        done without a reader, only later.
 
         Errors: `NOT_FOUND` (`PAYMENT_NOT_FOUND`).
         """
@@ -411,8 +414,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         again for three days.
 
         Errors: `UNAUTHENTICATED` (`WEBHOOK_REFUSED`: forged, altered, too old,
-        unsigned, from a provider that is not in use, or no secret is set here; which
-        of these is not said).
+        unsigned, larger than 1 MiB, with an id that cannot be kept, from a provider
+        that is not in use, or no secret is set here; which of these is not said).
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,105 @@
+"""The one table from gRPC to HTTP: which status a refusal has, and which a success."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from grpc import StatusCode
+from holdfast.http.v1 import answers_pb2
+
+# A caller that has left is told nothing; this stands in the log.
+CLIENT_CLOSED_REQUEST = 499
+
+BY_CODE = {
+    StatusCode.CANCELLED: CLIENT_CLOSED_REQUEST,
+    StatusCode.UNKNOWN: 500,
+    StatusCode.INVALID_ARGUMENT: 400,
+    StatusCode.DEADLINE_EXCEEDED: 504,
+    StatusCode.NOT_FOUND: 404,
+    StatusCode.ALREADY_EXISTS: 409,
+    StatusCode.PERMISSION_DENIED: 403,
+    StatusCode.UNAUTHENTICATED: 401,
+    StatusCode.RESOURCE_EXHAUSTED: 429,
+    # google.rpc says 400: but what is wrong is the state of things, not the request.
+    StatusCode.FAILED_PRECONDITION: 409,
+    StatusCode.ABORTED: 409,
+    StatusCode.OUT_OF_RANGE: 400,
+    StatusCode.UNIMPLEMENTED: 501,
+    StatusCode.INTERNAL: 500,
+    StatusCode.UNAVAILABLE: 503,
+    StatusCode.DATA_LOSS: 500,
+}
+# Where the reason says more than the code.
+BY_REASON = {
+    "PAYMENT_FAILED": 402,
+    "IDEMPOTENCY_KEY_REUSED": 422,
+}
+
+
+@dataclass(frozen=True)
+class Success:
+    """How a success is told: its status, and the headers that go with that."""
+
+    status: int = int(HTTPStatus.OK)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Answered = Callable[[Message, bool], Success]
+PLACE = re.compile(r"\{(\w+)\}")
+
+
+def of_refusal(code: StatusCode, reason: str) -> int:
+    """The status of a call that failed with a code and a reason, if it has one."""
+    return BY_REASON.get(reason, BY_CODE[code])
+
+
+def answers_of(method: MethodDescriptor) -> list[answers_pb2.AnswerRule]:
+    """What the contract says of the statuses of a method's successes."""
+    # The stubs of protoc do not say that this is an extension.
+    answers: Any = answers_pb2.answers
+    options = method.GetOptions()
+    return list(options.Extensions[answers].rules) if options.HasExtension(answers) else []
+
+
+def of_success(method: MethodDescriptor) -> Answered:
+    """What says how an answer is told, from the message and whether it is a stored one."""
+    rules = [_Rule(method, one) for one in answers_of(method)]
+
+    def told(message: Message, replayed: bool) -> Success:  # noqa: FBT001 - it is what is asked
+        fitting = (one for one in rules if one.fits(message, replayed=replayed))
+        rule = next(fitting, None)
+        return rule.told(message) if rule is not None else Success()
+
+    return told
+
+
+class _Rule:
+    def __init__(self, method: MethodDescriptor, rule: answers_pb2.AnswerRule) -> None:
+        self._code = rule.code
+        self._replayed = rule.replayed
+        self._field = rule.field
+        self._location = rule.location
+        self._number = None
+        if rule.field:
+            enum: Any = method.output_type.fields_by_name[rule.field].enum_type
+            self._number = enum.values_by_name[rule.value].number
+
+    def fits(self, message: Message, *, replayed: bool) -> bool:
+        if self._replayed and not replayed:
+            return False
+        return self._number is None or getattr(message, self._field) == self._number
+
+    def told(self, message: Message) -> Success:
+        if not self._location:
+            return Success(self._code)
+        path = PLACE.sub(lambda place: _segment(message, place[1]), self._location)
+        return Success(self._code, {"location": path})
+
+
+def _segment(message: Message, name: str) -> str:
+    return quote(str(getattr(message, name)), safe="")

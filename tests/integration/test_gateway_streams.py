@@ -1,0 +1,117 @@
+"""Streams through the gateway: as lines, as events, to their end, their failure or their stop."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from holdfast.booking.v1 import booking_pb2
+from support.gateway import Gateway, Seen, gateway
+
+from booking_svc.domain.errors import BookingNotFound
+from chassis.errors import DependencyUnavailable
+from gateway import streams
+
+WATCH = "/api/bookings/5001/watch"
+EVENTS = {"accept": "text/event-stream"}
+PENDING = booking_pb2.Booking(booking_id=5001, status="PENDING")
+CONFIRMED = booking_pb2.Booking(booking_id=5001, status="CONFIRMED")
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[Gateway]:
+    async with gateway(heartbeat_s=0.05) as running:
+        yield running
+
+
+async def forever(_context: Any, _seen: Seen) -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_lines(gate: Gateway) -> None:
+    """Without a wish a stream is a line of JSON for each message."""
+    gate.services.answers.append([PENDING, CONFIRMED])
+    response = await gate.get(WATCH)
+    assert response.headers["content-type"] == "application/x-ndjson"
+    read = [json.loads(line)["status"] for line in response.text.splitlines()]
+    assert read == ["PENDING", "CONFIRMED"]
+
+
+async def test_events(gate: Gateway) -> None:
+    """Who accepts events gets one for each message."""
+    gate.services.answers.append([PENDING, CONFIRMED])
+    response = await gate.http.get(WATCH, headers=EVENTS)
+    assert response.headers["content-type"] == "text/event-stream"
+    data = [line for line in response.text.splitlines() if line.startswith("data: ")]
+    read = [json.loads(line.removeprefix("data: "))["status"] for line in data]
+    assert read == ["PENDING", "CONFIRMED"]
+
+
+async def test_it_takes_neither(gate: Gateway) -> None:
+    """Who takes neither lines nor events is told so, and no service is asked."""
+    response = await gate.get(WATCH, accept="image/png")
+    assert (response.status_code, response.json()["error"]) == (406, "NOT_ACCEPTABLE")
+    assert gate.services.seen == []
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "text/event-stream"])
+async def test_a_failure_before_the_first_message(gate: Gateway, accept: str) -> None:
+    """A stream that fails before its first message has the status of its failure."""
+    gate.services.answers.append([BookingNotFound(5001)])
+    response = await gate.get(WATCH, accept=accept)
+    assert (response.status_code, response.json()["error"]) == (404, "BOOKING_NOT_FOUND")
+
+
+async def test_a_failure_after_it(gate: Gateway) -> None:
+    """A stream that fails later ends with a record that says so."""
+    gate.services.answers.append([PENDING, DependencyUnavailable("stopping")])
+    lines = (await gate.get(WATCH)).text.splitlines()
+    assert json.loads(lines[-1])["error"] == "DEPENDENCY_UNAVAILABLE"
+    gate.services.answers.append([PENDING, DependencyUnavailable("stopping")])
+    events = (await gate.http.get(WATCH, headers=EVENTS)).text
+    assert "\n\nevent: error\ndata: {" in events
+
+
+async def test_signs_of_life(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quiet stream of events begins, and shows that it lives."""
+    monkeypatch.setattr(streams, "FIRST_WAIT_S", 0.01)
+    gate.services.answers.append([forever])
+    async with gate.http.stream("GET", WATCH, headers=EVENTS) as response:
+        chunks = response.aiter_text()
+        assert await anext(chunks) == ": still here\n\n"
+        assert await anext(chunks) == ": still here\n\n"
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "text/event-stream"])
+async def test_a_client_that_leaves_a_stream(gate: Gateway, accept: str) -> None:
+    """When the client leaves, the stream of the service is cancelled."""
+    gate.services.answers.append([PENDING, forever])
+    async with gate.http.stream("GET", WATCH, headers={"accept": accept}) as response:
+        await anext(response.aiter_text())
+    seen = await gate.services.last()
+    async with asyncio.timeout(10):
+        await seen.cancelled.wait()
+
+
+async def test_a_stop_ends_streams(gate: Gateway) -> None:
+    """When the gateway stops, streams end in order, and their calls are cancelled."""
+    gate.services.answers.append([PENDING, forever])
+    async with gate.http.stream("GET", WATCH, headers=EVENTS) as response:
+        chunks = response.aiter_text()
+        await anext(chunks)
+        gate.stopping.set()
+        async with asyncio.timeout(10):
+            assert [one async for one in chunks if not one.startswith(":")] == []
+    assert (await gate.services.last()).cancelled.is_set()
+
+
+async def test_streams_have_places_of_their_own() -> None:
+    """More streams than may be are refused with 429, while other requests are served."""
+    async with gateway(streams_max=1) as gate:
+        gate.services.answers.extend([[PENDING, forever], CONFIRMED])
+        async with gate.http.stream("GET", WATCH) as response:
+            await anext(response.aiter_text())
+            refused = await gate.get(WATCH)
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+            assert (await gate.get("/api/bookings/5001")).status_code == 200
