@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import grpc
+import httpx
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from chassis import status
+from cli.programs import GATEWAY, Program
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -46,6 +48,20 @@ class Refused(Exception):
 def open_channel(target: str) -> grpc.Channel:
     """A channel to a service on this machine."""
     return grpc.insecure_channel(target, options=QUICK_RECONNECT)
+
+
+def is_ready(program: Program, target: str) -> bool:
+    """Whether a program answers there and says that it can work."""
+    return _is_gateway_ready(target) if program == GATEWAY else is_serving(target)
+
+
+def _is_gateway_ready(target: str) -> bool:
+    try:
+        # On this machine: no proxy is in between.
+        with httpx.Client(trust_env=False, timeout=HEALTH_TIMEOUT_S) as client:
+            return client.get(f"http://{target}/readyz").is_success
+    except httpx.HTTPError:
+        return False
 
 
 def is_serving(target: str) -> bool:

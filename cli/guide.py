@@ -7,12 +7,24 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from cli.programs import BOOKING, INVENTORY, PROGRAMS, Addresses
+from cli.programs import BOOKING, GATEWAY, INVENTORY, PROGRAMS, Addresses
 
 # Plain enough for any POSIX shell, and without a comment, which not every shell takes when
 # pasted. The free seats are looked up when it runs, so that it works again and again.
 FIRST_BOOKING = r"""
 TOKEN=@TOKEN
+api() { curl -sS -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' "$@"; }
+
+SEATS=$(api 'http://@GATEWAY/api/inventory/events/@EVENT_ID/seats?pageSize=1000' | tr '{' '\n' |
+    sed -n 's/.*"seatNumber":\("[^"]*"\).*"AVAILABLE".*/\1/p' | sed 2q | paste -sd, -)
+IDS=$(api http://@GATEWAY/api/inventory/reservations \
+    -d '{"eventId": @EVENT_ID, "seatNumbers": ['$SEATS']}' | tr '{' '\n' |
+    sed -n 's/.*"reservationId":\([0-9]*\).*/\1/p' | paste -sd, -)
+api -i http://@GATEWAY/api/bookings/confirm -H "idempotency-key: first-booking-${IDS%%,*}" \
+    -d '{"reservationIds": ['$IDS'], "paymentMethod": {"type": "CREDIT_CARD",
+      "cardNumber": "4242424242424242", "expiryMonth": 12, "expiryYear": 2030, "cvv": "123"}}'
+"""
+BY_GRPC = r"""
 call() { at=$1 method=$2 data=$3; shift 3; @BUF curl --protocol grpc --http2-prior-knowledge \
     -H "authorization: Bearer $TOKEN" "$@" -d "$data" "http://$at/$method"; }
 
@@ -53,10 +65,13 @@ def show(console: Console, addresses: Addresses, event_id: int, token: str) -> N
         "@EVENT_ID": str(event_id),
         "@INVENTORY": addresses.target(INVENTORY),
         "@BOOKING": addresses.target(BOOKING),
+        "@GATEWAY": addresses.target(GATEWAY),
     }
     console.print("\n[bold]Book two seats:[/] paste this in another terminal, in this folder.")
     _print_plain(console, FIRST_BOOKING, values)
-    console.print("[bold]The same with grpcurl:[/] replace 'call' by this, and paste the rest.")
+    console.print("[bold]The same by gRPC:[/] paste this after it.")
+    _print_plain(console, BY_GRPC, values)
+    console.print("[bold]With grpcurl:[/] replace 'call' by this, and paste the rest.")
     _print_plain(console, GRPCURL, values)
     console.print("[bold]Your newest booking, by Python's generated stubs:[/]")
     _print_plain(console, STUBS, values)
@@ -68,9 +83,11 @@ def show(console: Console, addresses: Addresses, event_id: int, token: str) -> N
 
 
 def _addresses(addresses: Addresses) -> Table:
-    table = Table("program", "gRPC address", "log", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table("program", "address", "log", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for program in reversed(PROGRAMS):
-        table.add_row(program.name, addresses.target(program), f"var/log/{program.name}.log")
+        target = addresses.target(program)
+        shown = f"http://{target}/docs" if program == GATEWAY else target
+        table.add_row(program.name, shown, f"var/log/{program.name}.log")
     return table
 
 

@@ -1,5 +1,6 @@
 """`holdfast`: the command line."""
 
+import os
 import sys
 import tempfile
 from contextlib import ExitStack, suppress
@@ -25,7 +26,6 @@ from cli import (
     stack,
     walk,
     watch,
-    webhook_door,
 )
 from cli.buyer import USER, Buyer
 from cli.demo import STEPS, Demo
@@ -60,6 +60,8 @@ def up() -> None:
     if made:
         _say(f"made a secret for development: {signing.SECRET_FILE} (only you can read it)")
     settings = {"AUTH_JWT_SECRET": keys.secret}
+    if not {"PAYMENT_PROVIDER", "PAYMENT_WEBHOOK_SECRETS"} & os.environ.keys():
+        settings |= stack.webhooks(addresses)
     # Ctrl-C is how this command is meant to end.
     with suppress(KeyboardInterrupt), stack.Stack(addresses, settings, Path(), _say) as running:
         _wait(running, addresses)
@@ -116,7 +118,7 @@ def demo(
     """
     with ExitStack() as opened:
         addresses = load(Addresses)
-        if all(calls.is_serving(addresses.target(program)) for program in PROGRAMS):
+        if all(calls.is_ready(program, addresses.target(program)) for program in PROGRAMS):
             _say(f"using the stack at {addresses.target(BOOKING)}")
             keys = signing.find()
         else:
@@ -173,11 +175,11 @@ def _wait(running: stack.Stack, addresses: Addresses) -> None:
 def _temporary_stack(opened: ExitStack) -> tuple[Addresses, Signing]:
     folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-")))
     addresses, keys = stack.on_free_ports(), signing.throwaway()
-    door = opened.enter_context(webhook_door.opened(addresses.target(PAYMENT)))
     environment = {
         "AUTH_JWT_SECRET": keys.secret,
         **stack.kept_apart(addresses, folder),
-        **stack.at_a_good_pace(door),
+        **stack.at_a_good_pace(),
+        **stack.webhooks(addresses),
     }
     running = opened.enter_context(stack.Stack(addresses, environment, folder, _say))
     _wait(running, addresses)

@@ -13,7 +13,7 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 
 @dataclass(frozen=True)
 class Program:
-    """A service as a program: `python -m <name>`, with settings that begin with `prefix`."""
+    """A program: `python -m <name>`, with settings that begin with `prefix`."""
 
     name: str
     prefix: str
@@ -28,9 +28,12 @@ INVENTORY = Program("inventory_svc", "INVENTORY")
 PAYMENT = Program("payment_svc", "PAYMENT")
 BOOKING = Program("booking_svc", "BOOKING")
 
-# In the order in which they start. They stop in the reverse order, so that running bookings
-# can still reach what they need.
-PROGRAMS = (INVENTORY, PAYMENT, BOOKING)
+GATEWAY = Program("gateway", "GATEWAY")
+
+# In the order in which they start. They stop in the reverse order, so that running requests and
+# bookings can still reach what they need.
+SERVICES = (INVENTORY, PAYMENT, BOOKING)
+PROGRAMS = (*SERVICES, GATEWAY)
 
 
 class Addresses(BaseSettings):
@@ -39,6 +42,7 @@ class Addresses(BaseSettings):
     booking_listen: Address = Field(default="127.0.0.1:50051")
     payment_listen: Address = Field(default="127.0.0.1:50052")
     inventory_listen: Address = Field(default="127.0.0.1:50053")
+    gateway_listen: Address = Field(default="127.0.0.1:8080")
 
     def listen(self, program: Program) -> str:
         """Where a program listens."""

@@ -15,13 +15,23 @@ from typing import Self
 
 from cli import calls
 from cli.failure import Failure
-from cli.programs import BOOKING, INVENTORY, PAYMENT, PROGRAMS, Addresses, Program
+from cli.programs import (
+    BOOKING,
+    GATEWAY,
+    INVENTORY,
+    PAYMENT,
+    PROGRAMS,
+    SERVICES,
+    Addresses,
+    Program,
+)
 
 START_TIMEOUT_S = 60.0
 LOOK_EVERY_S = 0.1
 # Of a secret that signs webhooks: as Standard Webhooks recommends.
 SECRET_BYTES = 24
 LOG_LINES_SHOWN = 15
+WEBHOOKS = "/api/payment/webhooks/mock"
 PORTS_NEAR_THE_END = 65_000
 
 
@@ -93,7 +103,7 @@ class Stack:
         while waiting:
             self._require_alive()
             for child in tuple(waiting):
-                if calls.is_serving(self._addresses.target(child.program)):
+                if calls.is_ready(child.program, self._addresses.target(child.program)):
                     waiting.remove(child)
                     yield child.program, time.monotonic() - began
             if waiting and time.monotonic() - began > START_TIMEOUT_S:
@@ -160,7 +170,7 @@ def kept_apart(addresses: Addresses, folder: Path) -> dict[str, str]:
         f"{program.prefix}_DATABASE_URL": (
             f"sqlite+aiosqlite:///{folder.absolute()}/var/{program.prefix.lower()}.db"
         )
-        for program in PROGRAMS
+        for program in SERVICES
     }
     # Whatever else keeps something: the mock provider's own books, and the copy of answers.
     provider = f"sqlite+aiosqlite:///{folder.absolute()}/var/provider.db"
@@ -168,18 +178,24 @@ def kept_apart(addresses: Addresses, folder: Path) -> dict[str, str]:
     return {**databases, **kept, **_targets(addresses)}
 
 
-def at_a_good_pace(webhook_url: str) -> dict[str, str]:
+def webhooks(addresses: Addresses) -> dict[str, str]:
+    """Settings with which the mock provider delivers its webhooks through the gateway."""
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
+    return {
+        "PAYMENT_WEBHOOK_SECRETS": secret,
+        "PAYMENT_MOCK_WEBHOOK_URL": f"http://{addresses.target(GATEWAY)}{WEBHOOKS}",
+    }
+
+
+def at_a_good_pace() -> dict[str, str]:
     """Settings of a stack that is there to be looked at: what is about waiting waits less.
 
-    Its provider takes no money, and delivers its webhooks to this URL.
+    Its provider takes no money.
     """
-    secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
     return {
         "PAYMENT_PROVIDER": "mock",
         "PAYMENT_PROVIDER_TIMEOUT_S": "4",
         "PAYMENT_AMOUNT_LIMITS": "",
-        "PAYMENT_WEBHOOK_SECRETS": secret,
-        "PAYMENT_MOCK_WEBHOOK_URL": webhook_url,
     }
 
 
@@ -193,9 +209,10 @@ def _end_like_ctrl_c() -> None:
 
 def _targets(addresses: Addresses) -> dict[str, str]:
     """Where the programs find each other."""
+    pairs = [(BOOKING, PAYMENT), (BOOKING, INVENTORY), *((GATEWAY, one) for one in SERVICES)]
     return {
-        f"{BOOKING.prefix}_{program.prefix}_TARGET": addresses.target(program)
-        for program in (PAYMENT, INVENTORY)
+        f"{caller.prefix}_{called.prefix}_TARGET": addresses.target(called)
+        for caller, called in pairs
     }
 
 
