@@ -26,6 +26,13 @@ OUR_WORDS = {
     grpc.StatusCode.UNAVAILABLE: "the service cannot be reached; try again",
     grpc.StatusCode.DATA_LOSS: "internal error",
 }
+# And it gives no reason; where a service would have given one, that is it.
+OUR_REASONS = {
+    grpc.StatusCode.UNKNOWN: "INTERNAL",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "OVERLOADED",
+    grpc.StatusCode.UNAVAILABLE: "DEPENDENCY_UNAVAILABLE",
+    grpc.StatusCode.DATA_LOSS: "INTERNAL",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Failed(Exception):
     """A call failed. Its text is public."""
 
     code: grpc.StatusCode
-    # Of ErrorInfo (AIP-193); the name of the code if there is none.
+    # Of ErrorInfo (AIP-193); what the code means if there is none.
     reason: str
     message: str
     facts: dict[str, str]
@@ -118,7 +125,7 @@ def failed(error: grpc.aio.AioRpcError) -> Failed:
     delay_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     return Failed(
         code=code,
-        reason=info.reason or code.name,
+        reason=info.reason or OUR_REASONS.get(code, code.name),
         message=message,
         facts=dict(info.metadata),
         violations=tuple((one.field, one.description) for one in bad.field_violations),

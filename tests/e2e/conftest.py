@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,15 +15,19 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from support.databases import MARIADB, Databases, require
+from support.rest import Rest
 from support.tokens import SECRET, token_for
 
 BUF = Path(sys.executable).with_name("buf")
 INVENTORY, PAYMENT, BOOKING = "inventory_svc", "payment_svc", "booking_svc"
+GATEWAY = "gateway"
 SERVICES = {
     INVENTORY: "holdfast.inventory.v1.InventoryService",
     PAYMENT: "holdfast.payment.v1.PaymentService",
     BOOKING: "holdfast.booking.v1.BookingService",
 }
+# The numbers of the cards with which the tests pay over HTTP.
+CARDS = re.compile("4242424242424242|4111111111111111|4000000000009995")
 WAIT_S = 30.0
 
 
@@ -97,6 +102,16 @@ class Programs:
         self.start(INVENTORY, PAYMENT, **settings)
         self.start(BOOKING, **settings)
 
+    def start_with_gateway(self, **settings: str) -> None:
+        """The three services and the gateway in front of them."""
+        self.start_all(**settings)
+        self.start(GATEWAY, **settings)
+
+    @property
+    def url(self) -> str:
+        """Where the gateway is."""
+        return f"http://{self.running[GATEWAY].address}"
+
     def run(self, name: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a program that is expected to end by itself."""
         return subprocess.run(
@@ -170,8 +185,9 @@ class Programs:
     def _environment(self, name: str, settings: dict[str, str]) -> dict[str, str]:
         prefix = name.removesuffix("_svc").upper()
         targets = {
-            f"BOOKING_{other.removesuffix('_svc').upper()}_TARGET": self.running[other].address
-            for other in (INVENTORY, PAYMENT)
+            f"{caller}_{other.removesuffix('_svc').upper()}_TARGET": self.running[other].address
+            for caller in ("BOOKING", "GATEWAY")
+            for other in SERVICES
             if other in self.running
         }
         return {
@@ -205,6 +221,38 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
             one.stop()
     finally:
         stack.close()
+
+
+@pytest.fixture(scope="module")
+def rest_settings() -> dict[str, str]:
+    """What a module wants to be otherwise in the stack behind `rest`."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def rest_stack(
+    tmp_path_factory: pytest.TempPathFactory, rest_settings: dict[str, str]
+) -> Iterator[Programs]:
+    """The three services and the gateway: none logs an error or a card, and all end well."""
+    stack = Programs(tmp_path_factory.mktemp("rest"))
+    try:
+        stack.start_with_gateway(PAYMENT_MOCK_SUCCESS_RATE="1", **rest_settings)
+        yield stack
+        for one in reversed(stack.running.values()):
+            one.stop()
+        for one in stack.running.values():
+            lines = one.log.read_text()
+            assert '"level":"error"' not in lines.replace(" ", ""), lines
+            assert not CARDS.search(lines), one.log
+    finally:
+        stack.close()
+
+
+@pytest.fixture(scope="module")
+def rest(rest_stack: Programs) -> Iterator[Rest]:
+    """A client of the gateway."""
+    with Rest.open(rest_stack.url) as rest:
+        yield rest
 
 
 @pytest.fixture
