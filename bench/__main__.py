@@ -21,13 +21,17 @@ from holdfast.booking.v1 import booking_pb2, booking_pb2_grpc
 from holdfast.inventory.v1 import inventory_pb2, inventory_pb2_grpc
 from holdfast.payment.v1 import payment_pb2
 
+from bench import gateway
+from bench.http import Get
 from cli import signing, stack
-from cli.programs import BOOKING, INVENTORY
+from cli.programs import BOOKING, GATEWAY, INVENTORY, Addresses
 
 ROUNDS = 5
 CALLS_A_ROUND = 60
 CALLERS = 16
 NO_DELAY = {"PAYMENT_MOCK_DELAY_MIN_S": "0", "PAYMENT_MOCK_DELAY_MAX_S": "0"}
+# One caller is all load here.
+NO_LIMIT = {"GATEWAY_RATE_PER_S": "0"}
 SEATS = 2 * ROUNDS * CALLS_A_ROUND * 4
 
 Call = Callable[[], Awaitable[object]]
@@ -41,6 +45,7 @@ class Buyer:
         self._health = health_pb2_grpc.HealthStub(booking)
         self._inventory = inventory_pb2_grpc.InventoryServiceStub(inventory)
         self._bookings = booking_pb2_grpc.BookingServiceStub(booking)
+        self._bearer = token
         self._token = [("authorization", f"Bearer {token}")]
         self._numbers = count()
         self._event_id = 0
@@ -65,6 +70,11 @@ class Buyer:
     async def check_health(self) -> object:
         """The smallest call that there is."""
         return await self._health.Check(health_pb2.HealthCheckRequest())
+
+    def read_by_http(self, port: int) -> Get:
+        """Read the same booking through a gateway."""
+        headers = {"authorization": f"Bearer {self._bearer}"}
+        return Get(port, f"/api/bookings/{self._booking_id}", headers)
 
     async def read(self) -> object:
         """Read a booking."""
@@ -120,7 +130,6 @@ async def seconds_a_call(call: Call, callers: int) -> float:
 
 async def measure(buyer: Buyer) -> None:
     """Measure in rounds, each beside its own health checks, and print medians."""
-    await buyer.prepare()
     calls = {
         "read a booking": buyer.read,
         "repeat a booking with its key": buyer.repeat,
@@ -147,21 +156,28 @@ def main() -> None:
     """Start a stack of its own, with a provider that does not wait, and measure it."""
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
         folder, addresses, keys = Path(name), stack.on_free_ports(), signing.throwaway()
-        os.environ.update(NO_DELAY)
+        os.environ.update(NO_DELAY | NO_LIMIT)
         environment = {"AUTH_JWT_SECRET": keys.secret, **stack.kept_apart(addresses, folder)}
         with stack.Stack(addresses, environment, folder, print) as running:
             for program, _ in running.ready():
                 print(f"{program.name} serves")
             token = keys.minter.mint("bench", "bookings admin", 3600)
 
-            async def run() -> None:
-                async with (
-                    grpc.aio.insecure_channel(addresses.target(INVENTORY)) as inventory,
-                    grpc.aio.insecure_channel(addresses.target(BOOKING)) as booking,
-                ):
-                    await measure(Buyer(inventory, booking, token))
+            asyncio.run(_run(addresses, token))
 
-            asyncio.run(run())
+
+async def _run(addresses: Addresses, token: str) -> None:
+    gateway_port, booking_port = (
+        int(addresses.target(one).rpartition(":")[2]) for one in (GATEWAY, BOOKING)
+    )
+    async with (
+        grpc.aio.insecure_channel(addresses.target(INVENTORY)) as inventory,
+        grpc.aio.insecure_channel(addresses.target(BOOKING)) as booking,
+    ):
+        buyer = Buyer(inventory, booking, token)
+        await buyer.prepare()
+        await gateway.measure(buyer.read_by_http(gateway_port), booking_port, buyer.read)
+        await measure(buyer)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ class Exchange:
             headers["vary"] = f"{always['vary']}, {response.headers['vary']}"
         if not streaming and response.status not in WITHOUT_BODY:
             headers["content-length"] = str(len(response.body))
-        self.status = response.status
+        self.status = int(response.status)
         pairs = [
             (name.encode("latin-1"), value.encode("latin-1", "replace"))
             for name, value in headers.items()
