@@ -173,7 +173,9 @@ class Payment:
         if amount_minor > self.refundable_minor:
             left = money.to_text(self.refundable_minor, self.currency)
             raise RefundExceedsPayment(self.payment_id, left, self.currency)
-        return replace(self, refunded_minor=self.refunded_minor + amount_minor)
+        aside = replace(self, refunded_minor=self.refunded_minor + amount_minor)
+        # What was to be given back by itself is given back by this.
+        return aside if aside.refundable_minor else aside.closed()
 
     def taking_back(self) -> "Payment":
         """The same, with all that it holds set aside to be given back."""

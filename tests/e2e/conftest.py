@@ -212,10 +212,10 @@ def programs(tmp_path: Path) -> Iterator[Programs]:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    """The three programs, and each of them ends well when it is told to."""
+    """All programs, and each of them ends well when it is told to."""
     stack = Programs(tmp_path_factory.mktemp("stack"))
     try:
-        stack.start_all()
+        stack.start_with_gateway()
         yield stack
         for one in reversed(stack.running.values()):
             one.stop()

@@ -10,11 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from support.tokens import SECRET
-
-from cli import webhook_door
 
 HOLDFAST = Path(sys.executable).with_name("holdfast")
 INVENTORY, PAYMENT, BOOKING = "inventory_svc", "payment_svc", "booking_svc"
@@ -184,32 +181,11 @@ def test_a_scenario_that_there_is_not(stack: Any) -> None:
     assert "there is no scenario 'nonsense'. There are: success, " in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status"),
-    [
-        (webhook_door.PATH, b"{}", webhook_door.REFUSED),
-        ("/elsewhere", b"{}", webhook_door.NOT_FOUND),
-        (webhook_door.PATH, b" " * 100_000, webhook_door.TOO_LARGE),
-    ],
-    ids=["unsigned", "elsewhere", "too large"],
-)
-def test_a_webhook_that_is_not_taken(stack: Any, path: str, body: bytes, status: int) -> None:
-    """What cannot be trusted, is no webhook, or is too large, is answered by a status."""
-    with webhook_door.opened(stack.running[PAYMENT].address) as url:
-        answer = httpx.post(url.replace(webhook_door.PATH, path), content=body, trust_env=False)
-    assert answer.status_code == status
-
-
-def test_a_webhook_that_nobody_takes() -> None:
-    """Where no payment adapter answers, a webhook is to be sent again."""
-    with webhook_door.opened("127.0.0.1:1") as url:
-        answer = httpx.post(url, content=b"{}", trust_env=False)
-    assert answer.status_code == webhook_door.NOT_NOW
-
-
 def test_a_scenario_with_a_stack_of_its_own(tmp_path: Path) -> None:
     """Where no stack runs, one is started whose provider delivers its webhooks."""
-    nobody = {f"{name}_LISTEN": "127.0.0.1:1" for name in ("BOOKING", "PAYMENT", "INVENTORY")}
+    nobody = {
+        f"{name}_LISTEN": "127.0.0.1:1" for name in ("BOOKING", "PAYMENT", "INVENTORY", "GATEWAY")
+    }
     done = subprocess.run(
         [HOLDFAST, "demo", "--scenario", "webhooks-out-of-order"],
         cwd=tmp_path,

@@ -130,9 +130,9 @@ def gives_back_twice(patch: Patch) -> None:
     """A refund is asked for under two names."""
     give_back = Settling.give_back
 
-    async def twice(self: Any, payment: Any, refund: Any) -> Any:
+    async def twice(self: Any, payment: Any, refund: Any, **more: Any) -> Any:
         await self.asking.provider.refund(_return(payment, refund))
-        return await give_back(self, payment, refund)
+        return await give_back(self, payment, refund, **more)
 
     patch.setattr(Settling, "give_back", twice)
 
@@ -308,5 +308,9 @@ def _failed(booking: Booking, now: Any) -> Booking:
 
 def _return(payment: Payment, refund: Any) -> Any:
     return Return(
-        f"{refund.refund_id}-again", payment.transaction_id, refund.amount_minor, refund.currency
+        f"{refund.refund_id}-again",
+        payment.transaction_id,
+        refund.amount_minor,
+        refund.currency,
+        refund.created_at,
     )

@@ -53,9 +53,9 @@ def note_provider(stack: Stack, calls: list[tuple[str, bool]]) -> None:
     for name in ("charge", "refund"):
         plain = getattr(stack.provider, name)
 
-        async def noting(order: Any, plain: Any = plain, name: str = name) -> Any:
+        async def noting(*order: Any, plain: Any = plain, name: str = name) -> Any:
             calls.append((name, in_unit.get()))
-            return await plain(order)
+            return await plain(*order)
 
         setattr(stack.provider, name, noting)
 

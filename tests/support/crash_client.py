@@ -1,17 +1,21 @@
 """A buyer who asks again until there is an answer, and writes down what it was."""
 
 import asyncio
+import base64
+import json
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import grpc.aio
+from google.api.httpbody_pb2 import HttpBody
 from holdfast.booking.v1 import booking_pb2 as pb
 from holdfast.booking.v1 import booking_pb2_grpc as rpc
 from holdfast.inventory.v1 import inventory_pb2_grpc as inventory_rpc
 from holdfast.payment.v1 import payment_pb2
 from holdfast.payment.v1 import payment_pb2_grpc as payment_rpc
+from standardwebhooks import Webhook
 
 from chassis.status import from_rpc_error
 from support import build
@@ -19,6 +23,8 @@ from support.bookings import GOOD_CARD, confirm_request
 from support.crash_world import BOOKING, INVENTORY, PAYMENT, World
 from support.tokens import metadata_for
 
+ORDER = "ORDER-1"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the tests").decode()
 # However often a process dies meanwhile.
 ANSWER_MAX_S = 60.0
 CALL_S = 10.0
@@ -120,14 +126,14 @@ class Client:
 
         return str(await self._until_answered(once))
 
-    async def pays(self) -> str:
+    async def pays(self, card: str = GOOD_CARD) -> str:
         """Take a payment as a client of the payment adapter alone; its id."""
         request = payment_pb2.ProcessPaymentRequest(
             amount=build.decimal("75.00"),
             currency="USD",
-            booking_reference="ORDER-1",
+            booking_reference=ORDER,
             user_id=self._user_id,
-            payment_method=confirm_request([]).payment_method,
+            payment_method=confirm_request([], card).payment_method,
             idempotency_key="pay",
         )
 
@@ -138,6 +144,49 @@ class Client:
             return str(paid.payment_id)
 
         return str(await self._until_answered(once))
+
+    async def payment(self) -> payment_pb2.Payment:
+        """That payment, as it is now."""
+
+        async def once() -> Any:
+            stub = payment_rpc.PaymentServiceStub(self._world.channel(PAYMENT))
+            request = payment_pb2.ListPaymentsRequest(booking_reference=ORDER)
+            metadata = metadata_for(self._user_id, "payments")
+            return await stub.ListPayments(request, metadata=metadata, timeout=CALL_S)
+
+        (found,) = (await self._until_answered(once)).payments
+        return found
+
+    async def calls_off(self) -> None:
+        """Call that order off, asking again."""
+
+        async def once() -> Any:
+            stub = payment_rpc.PaymentServiceStub(self._world.channel(PAYMENT))
+            request = payment_pb2.CancelPaymentRequest(booking_reference=ORDER)
+            metadata = metadata_for(self._user_id, "payments")
+            return await stub.CancelPayment(request, metadata=metadata, timeout=CALL_S)
+
+        await self._until_answered(once)
+
+    async def tells(self, event_id: str, reference: str, transaction_id: str) -> None:
+        """Deliver a webhook as the mock provider does, again and again until it is taken."""
+        told = {"reference": reference, "transaction_id": transaction_id}
+        body = json.dumps({"type": "charge.succeeded", "data": told})
+        now = datetime.now(UTC)
+        signed = (
+            ("webhook-id", event_id),
+            ("webhook-timestamp", str(int(now.timestamp()))),
+            ("webhook-signature", Webhook(WEBHOOK_SECRET).sign(event_id, now, body)),
+        )
+        request = payment_pb2.HandleWebhookRequest(
+            provider="mock", body=HttpBody(data=body.encode())
+        )
+
+        async def once() -> Any:
+            stub = payment_rpc.PaymentServiceStub(self._world.channel(PAYMENT))
+            return await stub.HandleWebhook(request, metadata=signed, timeout=CALL_S)
+
+        await self._until_answered(once)
 
     async def refunds(self, payment_id: str) -> str:
         """Give it back, asking again; what became of it."""

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import grpc.aio
+from holdfast.payment.v1 import payment_pb2
 
 from support.bookings import GOOD_CARD, POOR_CARD
-from support.crash_client import Client
+from support.crash_client import WEBHOOK_SECRET, Client
 from support.crash_points import SERVICES, points_of, stretches
 from support.crash_seams import Plan
 from support.crash_world import BOOKING, INVENTORY, UNTOUCHED, World, until
@@ -17,6 +18,7 @@ from support.crash_world import BOOKING, INVENTORY, UNTOUCHED, World, until
 # The mock provider's: see `payment_svc.providers.mock_scenarios`.
 ANSWER_LOST_CARD = "4000000000003204"
 SLOW_CARD = "4000000000003188"
+REFUND_FAILS_CARD = "4000000000003287"
 # From here on a process takes the card with it, and it has not reached the payment adapter.
 CARD_LOST = (
     "booking_svc/ConfirmBooking._begin/after-commit",
@@ -141,6 +143,28 @@ async def _clerk_who_waits(world: World, client: Client) -> str:
     return await client.refunds(payment_id)
 
 
+async def _told(world: World, client: Client) -> str:
+    """The provider tells something of a payment, and something of one that nobody knows."""
+    paid = await client.pays()
+    known = await client.payment()
+    await client.tells("evt_1", paid, known.transaction_id)
+    await client.tells("evt_2", "pay_404", "txn_404")
+    again = f"{TRY_AGAIN}/after-commit"
+    await until(lambda: any(again in one.reached for one in world.children))
+    return payment_pb2.Payment.Status.Name((await client.payment()).status)
+
+
+async def _called_off(world: World, client: Client) -> str:
+    """The refund of an order that was called off fails, and nobody asks for another."""
+    await client.pays(REFUND_FAILS_CARD)
+    await client.calls_off()
+    await until(lambda: any(f"{GO_BACK}/after-commit" in one.reached for one in world.children))
+    await world.settles()
+    return payment_pb2.Payment.Status.Name((await client.payment()).status)
+
+
+TAKE, TRY_AGAIN = "payment_svc/Webhooks._take", "payment_svc/Webhooks._try_again"
+GO_BACK = "payment_svc/Settling.go_back"
 BEGIN, CANCEL = "booking_svc/ConfirmBooking._begin", "booking_svc/CancelBooking._begin"
 TAKE_OVER = "booking_svc/Recovery._take_over"
 CHARGE, CONFIRM = "confirm_booking/charge/forward", "confirm_booking/confirm/forward"
@@ -224,4 +248,12 @@ SCENARIOS = (
         after="payment_svc/RefundPayment._refund/after-commit",
     ),
     Scenario("clerk", ("payment_svc/RefundPayment._refund",), _clerk, "REFUNDED"),
+    Scenario(
+        "told by the provider",
+        (TAKE, TRY_AGAIN),
+        _told,
+        "SUCCESS",
+        settings={"PAYMENT_WEBHOOK_SECRETS": WEBHOOK_SECRET},
+    ),
+    Scenario("refund failed and forgotten", (GO_BACK,), _called_off, "REFUNDED"),
 )

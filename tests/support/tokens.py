@@ -17,7 +17,7 @@ def verifier() -> Verifier:
     return tokens.verifier(auth_settings())
 
 
-def token_for(user_id: str, scope: str = "bookings", lifetime_s: int = 600) -> str:
+def token_for(user_id: str, scope: str = "bookings", lifetime_s: int = 3600) -> str:
     return Minter(SECRET, AUDIENCE).mint(user_id, scope, lifetime_s)
 
 
