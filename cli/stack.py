@@ -175,7 +175,9 @@ def kept_apart(addresses: Addresses, folder: Path) -> dict[str, str]:
     # Whatever else keeps something: the mock provider's own books, and the copy of answers.
     provider = f"sqlite+aiosqlite:///{folder.absolute()}/var/provider.db"
     kept = {"PAYMENT_MOCK_DATABASE_URL": provider, "BOOKING_REDIS_URL": ""}
-    return {**databases, **kept, **_targets(addresses)}
+    # And the gateway is in front of these programs, and no others.
+    gateway = {"GATEWAY_TARGETS": "", "GATEWAY_DESCRIPTORS": ""}
+    return {**databases, **kept, **_targets(addresses), **gateway}
 
 
 def webhooks(addresses: Addresses) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-import os
+import math
 import signal
 import socket
 import sys
@@ -17,6 +17,7 @@ from chassis import logs
 from chassis.settings import SettingsError, describe, load
 from gateway import wiring
 from gateway.config import GatewaySettings
+from gateway.connection import Connection
 from gateway.descriptors import ContractError
 from gateway.pages import PagesError
 from gateway.router import RouteConflict
@@ -83,7 +84,7 @@ async def _serve(settings: GatewaySettings) -> None:
         async with wiring.opened(settings, stopping) as app:
             config = uvicorn.Config(
                 app,
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -92,7 +93,7 @@ async def _serve(settings: GatewaySettings) -> None:
                 proxy_headers=False,
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=int(settings.shutdown_grace_s),
+                timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
             )
             log.info("listening", address=settings.listen, port=listener.getsockname()[1])
             await _Server(config, stopping).serve([listener])
@@ -109,7 +110,7 @@ def _listening(address: str) -> socket.socket:
         listener.bind((host, int(port)))
     except OSError as error:
         listener.close()
-        message = f"cannot listen on {address}: {os.strerror(error.errno or 0).lower()}"
+        message = f"cannot listen on {address}: {(error.strerror or str(error)).lower()}"
         raise OSError(message) from None
     return listener
 

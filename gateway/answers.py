@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,6 +16,11 @@ from gateway.metadata import outgoing
 from gateway.upstream import Failed
 
 JSON = "application/json"
+# RFC 9110, section 8.3.1: nothing that could end a header is in it.
+MEDIA_TYPE = re.compile(
+    r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+(?:[ \t]*;[ \t]*[\x20-\x7e]*)?", re.ASCII
+)
+BYTES = "application/octet-stream"
 GZIP_FROM_BYTES = 1024
 GZIP_LEVEL = 5
 # For answers that a browser may meet: nothing of them is to be run, framed, guessed or kept.
@@ -39,8 +45,9 @@ class Response:
 
 
 def of_message(code: int, body: bytes, headers: Mapping[str, str], kind: str = JSON) -> Response:
-    """An answer with a message in it."""
-    return Response(code, body, {"content-type": kind, **headers})
+    """An answer with a message in it; `kind` may be what a service says that it is."""
+    told = kind if MEDIA_TYPE.fullmatch(kind) else BYTES
+    return Response(code, body, {"content-type": told, **headers})
 
 
 def of_refusal(refusal: Refusal) -> Response:

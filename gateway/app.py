@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -205,8 +205,10 @@ class App:
                 async for one in stream:
                     yield route.new_answer(one)
 
-        async with aclosing(messages()) as source:
-            whole = await exchange.unless_gone(streams.opened(source))
+        async with AsyncExitStack() as stack:
+            source = await stack.enter_async_context(aclosing(messages()))
+            opening = stack.enter_async_context(streams.opened(source))
+            whole = await exchange.unless_gone(opening)
             if kind == streams.EVENTS:
                 chunks = streams.events(whole, route.encode, settings.heartbeat_s)
             else:

@@ -88,6 +88,10 @@ class Binder:
                 wrong += invalid.violations
         if query:
             wrong += self._set_query(message, query)
+        if not (wrong or message.IsInitialized()):
+            # Of proto2. It could not be sent.
+            missing: Any = message
+            wrong = [(name, "is required") for name in missing.FindInitializationErrors()]
         if wrong:
             raise Invalid(*wrong)
         return message

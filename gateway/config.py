@@ -1,12 +1,16 @@
 """Settings of the gateway, from the environment, with the prefix `GATEWAY_`."""
 
 import json
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.settings import Address
+
+# As browsers write them: in lower case, without a path.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]+")
 
 
 def _targets(value: str) -> str:
@@ -16,6 +20,14 @@ def _targets(value: str) -> str:
         read = None
     if not isinstance(read, dict) or not all(isinstance(one, str) for one in read.values()):
         message = 'must be JSON, such as {"pkg.Service": "127.0.0.1:50051"}'
+        raise ValueError(message)
+    return value
+
+
+def _origins(value: str) -> str:
+    if not all(ORIGIN.fullmatch(one) for one in value.split()):
+        # Anything else, such as "*", would be compared with what browsers send, and never be it.
+        message = "must be origins, by spaces, such as https://shop.example or http://[::1]:8081"
         raise ValueError(message)
     return value
 
@@ -70,7 +82,7 @@ class GatewaySettings(BaseSettings):
     rate_burst: int = Field(
         default=200, ge=1, description="requests that a caller may make at once, after a pause"
     )
-    cors_origins: str = Field(
+    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
         default="",
         description="origins whose pages may call, by spaces, such as https://shop.example;"
         " empty: none",

@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 
-from gateway.errors import Invalid
+from gateway.errors import HeadersTooLarge, Invalid
 
 Pairs = Iterable[tuple[str, str | bytes]]
 Metadata = tuple[tuple[str, str], ...]
@@ -22,6 +22,10 @@ METADATA_NAME = re.compile(r"[a-z0-9_.-]{1,100}")
 QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 GRPC_TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])")
 SECONDS = re.compile(r"\d{1,8}(?:\.\d{1,6})?")
+# gRPC servers take 8 KiB of metadata, and refuse some calls with more, as if they were overloaded.
+# It counts 32 bytes for each pair, and needs some for its own.
+METADATA_BYTES_MAX = 7168
+PAIR_BYTES = 32
 UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -36,6 +40,7 @@ def incoming(headers: Mapping[str, str], name: str, *, raw: bool) -> Metadata:
 
     Raises:
         Invalid: a header is no such thing.
+        HeadersTooLarge: those that go on are more than a service takes.
     """
     pairs = [("x-request-id", name)]
     wanted = PASSED_ON | SIGNATURES if raw else PASSED_ON
@@ -48,6 +53,8 @@ def incoming(headers: Mapping[str, str], name: str, *, raw: bool) -> Metadata:
     for header, value in pairs:
         if not (value.isascii() and value.isprintable()):
             raise Invalid((header, "must be printable ASCII"))
+    if sum(len(one) + len(value) + PAIR_BYTES for one, value in pairs) > METADATA_BYTES_MAX:
+        raise HeadersTooLarge(METADATA_BYTES_MAX)
     return tuple(pairs)
 
 

@@ -12,6 +12,8 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 from holdfast.http.v1 import answers_pb2
 
+from gateway.rules import RuleError
+
 # A caller that has left is told nothing; this stands in the log.
 CLIENT_CLOSED_REQUEST = 499
 
@@ -50,6 +52,8 @@ class Success:
 
 
 Answered = Callable[[Message, bool], Success]
+CODES = range(200, 500)
+WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -67,7 +71,11 @@ def answers_of(method: MethodDescriptor) -> list[answers_pb2.AnswerRule]:
 
 
 def of_success(method: MethodDescriptor) -> Answered:
-    """What says how an answer is told, from the message and whether it is a stored one."""
+    """What says how an answer is told, from the message and whether it is a stored one.
+
+    Raises:
+        RuleError: the contract names a status, a field or a value that is not there.
+    """
     rules = [_Rule(method, one) for one in answers_of(method)]
 
     def told(message: Message, replayed: bool) -> Success:  # noqa: FBT001 - it is what is asked
@@ -80,6 +88,7 @@ def of_success(method: MethodDescriptor) -> Answered:
 
 class _Rule:
     def __init__(self, method: MethodDescriptor, rule: answers_pb2.AnswerRule) -> None:
+        _require_possible(method, rule)
         self._code = rule.code
         self._replayed = rule.replayed
         self._field = rule.field
@@ -99,6 +108,25 @@ class _Rule:
             return Success(self._code)
         path = PLACE.sub(lambda place: _segment(message, place[1]), self._location)
         return Success(self._code, {"location": path})
+
+
+def _require_possible(method: MethodDescriptor, rule: answers_pb2.AnswerRule) -> None:
+    """Refuse at the start what would otherwise fail with the answer to a call that had effects."""
+    fields: Mapping[str, Any] = method.output_type.fields_by_name
+    what = ""
+    if rule.code not in CODES or rule.code in WITHOUT_BODY:
+        what = f"{rule.code} is no status of a success with a body, 200 to 499"
+    elif rule.field and (rule.field not in fields or fields[rule.field].enum_type is None):
+        what = f"{method.output_type.name} has no enum {rule.field}"
+    elif rule.field and rule.value not in fields[rule.field].enum_type.values_by_name:
+        what = f"{rule.field} is never {rule.value!r}"
+    else:
+        for name in PLACE.findall(rule.location):
+            if name not in fields or fields[name].message_type or fields[name].is_repeated:
+                what = f"{name} cannot stand in a location"
+    if what:
+        message = f"{method.full_name}: holdfast.http.v1.answers: {what}"
+        raise RuleError(message)
 
 
 def _segment(message: Message, name: str) -> str:

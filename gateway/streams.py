@@ -10,7 +10,7 @@ client that comes back with `Last-Event-ID` goes on after that.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import msgspec
 from google.protobuf.message import Message
@@ -58,8 +58,11 @@ def has_cursor(message: Message) -> bool:
     return field is not None and field.type == field.TYPE_STRING
 
 
-async def opened(messages: AsyncIterator[Message]) -> AsyncIterator[Message]:
+@asynccontextmanager
+async def opened(messages: AsyncIterator[Message]) -> AsyncGenerator[AsyncIterator[Message]]:
     """The messages, once the first is there, or did not come for a moment.
+
+    When it is left, none is being waited for, whether or not any was read.
 
     Raises:
         Failed: the stream failed before its first message.
@@ -67,24 +70,21 @@ async def opened(messages: AsyncIterator[Message]) -> AsyncIterator[Message]:
     coming = asyncio.ensure_future(anext(messages))
     try:
         await asyncio.wait({coming}, timeout=FIRST_WAIT_S)
-    except asyncio.CancelledError:
+        if coming.done() and isinstance(coming.exception(), Failed):
+            coming.result()
+        yield _from(coming, messages)
+    finally:
         coming.cancel()
-        raise
-    if coming.done() and isinstance(coming.exception(), Failed):
-        raise coming.exception() or AssertionError
-    return _from(coming, messages)
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 async def _from(
     coming: "asyncio.Future[Message]", messages: AsyncIterator[Message]
 ) -> AsyncIterator[Message]:
-    try:
-        with suppress(StopAsyncIteration):
-            yield await coming
-            async for one in messages:
-                yield one
-    finally:
-        coming.cancel()
+    with suppress(StopAsyncIteration):
+        yield await coming
+        async for one in messages:
+            yield one
 
 
 async def lines(messages: AsyncIterator[Message], encode: Encode) -> AsyncGenerator[bytes]:
@@ -101,8 +101,10 @@ async def events(
 ) -> AsyncGenerator[bytes]:
     """A stream as Server-Sent Events."""
     try:
-        async for message in _with_heartbeats(messages, heartbeat_s):
-            yield HEARTBEAT if message is None else _event(message, encode)
+        # Closed here, not some time later: a message that is waited for would still be running.
+        async with aclosing(_with_heartbeats(messages, heartbeat_s)) as beats:
+            async for message in beats:
+                yield HEARTBEAT if message is None else _event(message, encode)
     except Failed as failure:
         body = msgspec.json.encode(error_body(failure))
         yield b"event: error\ndata: " + body + b"\n\n"
@@ -115,7 +117,7 @@ def _event(message: Message, encode: Encode) -> bytes:
 
 async def _with_heartbeats(
     messages: AsyncIterator[Message], every_s: float
-) -> AsyncIterator[Message | None]:
+) -> AsyncGenerator[Message | None]:
     """The messages, and None when none came for so long. One is read ahead, and no more."""
     coming: asyncio.Future[Message] | None = None
     try:

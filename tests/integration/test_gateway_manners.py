@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from holdfast.booking.v1 import booking_pb2
 from support.gateway import Gateway, Seen, gateway, until
+
+from gateway import connection
+from gateway.connection import Connection
 
 BOOKING = booking_pb2.Booking(booking_id=5001)
 PATH = "/api/bookings/5001"
@@ -37,6 +41,72 @@ async def test_large_bodies(gate: Gateway) -> None:
 async def test_large_headers(gate: Gateway) -> None:
     """Headers that are too large together are refused."""
     assert reason(await gate.get(PATH, x_large="x" * 2001)) == (431, "HEADERS_TOO_LARGE")
+
+
+async def test_headers_that_no_service_takes() -> None:
+    """What is too large for a call's metadata is refused here, not now and then by a service."""
+    async with gateway() as gate:
+        refused = await gate.get(PATH, authorization="x" * 7100)
+        assert reason(refused) == (431, "HEADERS_TOO_LARGE")
+        assert gate.services.seen == []
+        gate.services.answers.extend([BOOKING] * 10)
+        served = [await gate.get(PATH, authorization="x" * 6900) for _ in range(10)]
+        assert {one.status_code for one in served} == {200}
+
+
+async def test_headers_without_an_end(gate: Gateway) -> None:
+    """Headers that go on and on are not collected: the connection ends."""
+    async with asyncio.timeout(10), gate.connected() as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nlong: ")
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"x" * 10_000)
+                await writer.drain()
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nlong: "], ids=["nothing", "a part"])
+async def test_slow_headers(gate: Gateway, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """A connection on which no request comes, or only a part of one, is not kept."""
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.1)
+    async with asyncio.timeout(4), gate.connected() as (reader, writer):
+        writer.write(sent)
+        await reader.read()
+
+
+async def test_lines_that_say_nothing(gate: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty line after an answer does not keep its connection."""
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.1)
+    async with asyncio.timeout(4), gate.connected() as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"}}")
+        writer.write(b"\r\n")
+        await reader.read()
+
+
+async def test_the_beginning_of_another_request(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of a request that was sent ahead does not end the one that is served."""
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.05)
+    looked = asyncio.Event()
+    end_if_idle = Connection._end_if_idle
+
+    def looking(self: Connection) -> None:
+        end_if_idle(self)
+        looked.set()
+
+    async def held(_context: Any, _seen: Seen) -> Any:
+        await looked.wait()
+        return BOOKING
+
+    monkeypatch.setattr(Connection, "_end_if_idle", looking)
+    gate.services.answers.append(held)
+    async with asyncio.timeout(4), gate.connected() as (reader, writer):
+        writer.write(f"GET {PATH} HTTP/1.1\r\nhost: x\r\n\r\nGET /".encode())
+        answered = await reader.read()
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert answered.endswith(b"}")
 
 
 async def test_slow_bodies(gate: Gateway) -> None:

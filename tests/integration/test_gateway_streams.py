@@ -94,6 +94,29 @@ async def test_a_client_that_leaves_a_stream(gate: Gateway, accept: str) -> None
         await seen.cancelled.wait()
 
 
+async def test_the_head_of_a_quiet_stream(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """HEAD of a stream that says nothing yet ends in order, and its call with it."""
+    monkeypatch.setattr(streams, "FIRST_WAIT_S", 0.01)
+    gate.services.answers.append([forever])
+    assert (await gate.http.head(WATCH)).status_code == 200
+    async with asyncio.timeout(10):
+        await (await gate.services.last()).cancelled.wait()
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+async def test_a_client_that_has_sent_more_and_leaves(gate: Gateway) -> None:
+    """A stream ends with its connection also when another request waits behind it there."""
+    gate.services.answers.append([PENDING, forever])
+    async with gate.connected() as (reader, writer):
+        for path in (WATCH, "/healthz"):
+            writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        await reader.readuntil(b"PENDING")
+    async with asyncio.timeout(10):
+        await (await gate.services.last()).cancelled.wait()
+
+
 async def test_a_stop_ends_streams(gate: Gateway) -> None:
     """When the gateway stops, streams end in order, and their calls are cancelled."""
     gate.services.answers.append([PENDING, forever])

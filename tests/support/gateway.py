@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from chassis.errors import DomainError
 from chassis.status import to_status
 from gateway import wiring
 from gateway.config import GatewaySettings
+from gateway.connection import Connection
 
 CONTRACTS = [
     booking_pb2.DESCRIPTOR.services_by_name["BookingService"],
@@ -124,6 +125,20 @@ class Gateway:
         kind = {"content-type": "application/json"}
         return await self.http.post(path, content=body, headers=kind | _named(headers))
 
+    @asynccontextmanager
+    async def connected(
+        self,
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A connection of one's own, for what no client sends."""
+        url = self.http.base_url
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
 
 @asynccontextmanager
 async def gateway(**settings: Any) -> AsyncIterator[Gateway]:
@@ -136,7 +151,7 @@ async def gateway(**settings: Any) -> AsyncIterator[Gateway]:
     told = GatewaySettings(**{"docs": False, **targets, **settings})
     async with wiring.opened(told, stopping) as app:
         config = uvicorn.Config(
-            app, port=0, http="httptools", lifespan="off", log_config=None, server_header=False
+            app, port=0, http=Connection, lifespan="off", log_config=None, server_header=False
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve())

@@ -4,9 +4,11 @@ import base64
 import contextlib
 import urllib.parse
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from google.protobuf import descriptor_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from support import gateway_descriptors as contract
@@ -478,3 +480,13 @@ def test_a_query_costs_no_more_than_it_is_long(start: str, one: str) -> None:
     ask(1)
     few, many = (steps(partial(ask, times), "gateway") for times in (100, 1_000))
     assert few <= many <= 11 * few
+
+
+def test_what_proto2_requires() -> None:
+    """A field that the contract requires is named when it is missing."""
+    option: Any = descriptor_pb2.UninterpretedOption.DESCRIPTOR
+    method: Any = SimpleNamespace(input_type=option, full_name="x")
+    made = Binder(Binding(method, "POST", parse("/x"), "*", ""), CODEC)
+    with pytest.raises(Invalid) as raised:
+        made.request((), b"", b'{"name": [{"namePart": "a"}]}')
+    assert raised.value.violations == (("name[0].is_extension", "is required"),)
