@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -69,8 +69,8 @@ class App:
         self._router = router
         self._page = page
         self._cors = Cors(settings.cors_origins)
-        self._places = Places(settings.requests_max)
-        self._streams = Places(settings.streams_max)
+        self._places = Places(settings.requests_max, settings.requests_each_max)
+        self._streams = Places(settings.streams_max, settings.streams_each_max)
         self._rates = Rates(settings.rate_per_s, settings.rate_burst, time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +78,7 @@ class App:
         if scope["type"] != "http":
             return
         began = time.perf_counter()
-        exchange = Exchange(scope, receive, send, self._always)
+        exchange = Exchange(scope, receive, self._patient(send), self._always)
         try:
             await self._answer(exchange)
         except CallerGone:
@@ -91,6 +91,18 @@ class App:
                 status=exchange.status,
                 duration_ms=round((time.perf_counter() - began) * 1000, 1),
             )
+
+    def _patient(self, send: Send) -> Send:
+        """The same, but for a caller that reads nothing for long: it is as good as gone."""
+
+        async def within(event: MutableMapping[str, Any]) -> None:
+            try:
+                async with asyncio.timeout(self._settings.write_timeout_s):
+                    await send(event)
+            except TimeoutError:
+                raise CallerGone from None
+
+        return within
 
     def _always(self, exchange: Exchange) -> Mapping[str, str]:
         """The headers of every answer."""
@@ -120,10 +132,12 @@ class App:
         exchange.read_headers(self._settings.headers_bytes_max)
         if await self._served_beside(exchange):
             return
-        self._rates.take(exchange.headers.get("authorization") or exchange.client)
+        # Whether a token is good is for the services to say: it is a name here, and no more.
+        caller = exchange.headers.get("authorization") or exchange.client
+        self._rates.take(caller)
         found = self._router.match(exchange.verb, exchange.raw_path)
         route = found.target
-        with (self._streams if route.is_stream else self._places).taken():
+        with (self._streams if route.is_stream else self._places).taken(caller):
             body = await self._body(exchange, route)
             message = route.binder.request(
                 found.variables,

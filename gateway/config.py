@@ -76,6 +76,17 @@ class GatewaySettings(BaseSettings):
     streams_max: int = Field(
         default=200, ge=1, description="streams served at once; more are refused"
     )
+    requests_each_max: int = Field(
+        default=128, ge=1, description="requests of one caller that are served at once"
+    )
+    streams_each_max: int = Field(
+        default=20, ge=1, description="streams of one caller that are served at once"
+    )
+    write_timeout_s: float = Field(
+        default=30,
+        gt=0,
+        description="seconds that a caller may read nothing of an answer before it is left",
+    )
     rate_per_s: float = Field(
         default=100, ge=0, description="requests a second that one caller may make; 0: any number"
     )

@@ -12,6 +12,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+REFLECTION_TIMEOUT_S = 5.0
+
 
 class ContractError(Exception):
     """The contracts cannot be had, or lack a service; the text says which."""
@@ -59,7 +61,12 @@ def from_reflection(targets: dict[str, str]) -> Contracts:
         with grpc.insecure_channel(target) as channel:
             pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
             try:
+                # A server that accepts and says nothing would be waited for without end.
+                grpc.channel_ready_future(channel).result(timeout=REFLECTION_TIMEOUT_S)
                 services[name] = _service(pool, name, target)
+            except grpc.FutureTimeoutError:
+                message = f"{target} does not reflect {name}: it does not answer"
+                raise ContractError(message) from None
             except grpc.RpcError as error:
                 message = f"{target} does not reflect {name}: {error.code().name}"
                 raise ContractError(message) from None

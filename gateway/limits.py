@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,26 +15,32 @@ RETRY_AFTER_S = 1
 
 
 class Places:
-    """A number of places, each taken by one request."""
+    """A number of places, each taken by one request; one caller gets only some of them."""
 
-    def __init__(self, number: int) -> None:
-        """Begin with all of them free."""
+    def __init__(self, number: int, each: int) -> None:
+        """Begin with all of them free; `each` is the most that one caller may hold."""
         self._free = number
+        self._each = each
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Hold one place.
+    def taken(self, caller: str) -> Iterator[None]:
+        """Hold one place for a caller.
 
         Raises:
-            TooMany: none is free.
+            TooMany: none is free, or the caller holds as many as it may.
         """
-        if self._free <= 0:
+        if self._free <= 0 or self._held[caller] >= self._each:
             raise TooMany(RETRY_AFTER_S)
         self._free -= 1
+        self._held[caller] += 1
         try:
             yield
         finally:
             self._free += 1
+            self._held[caller] -= 1
+            if not self._held[caller]:
+                del self._held[caller]
 
 
 @dataclass

@@ -99,15 +99,20 @@ class Upstream:
 
 
 async def is_serving(channel: grpc.aio.Channel, service: str) -> bool:
-    """Whether a service says that it can work."""
+    """Whether a service says that it can work; one that says nothing of that, and answers, can."""
     check = health_pb2_grpc.HealthStub(channel).Check
-    try:
-        answer = await check(
-            health_pb2.HealthCheckRequest(service=service), timeout=HEALTH_TIMEOUT_S
-        )
-    except grpc.aio.AioRpcError:
-        return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+    for name in (service, ""):
+        request = health_pb2.HealthCheckRequest(service=name)
+        try:
+            answer = await check(request, timeout=HEALTH_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return True
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                return False
+        else:
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+    return True
 
 
 def failed(error: grpc.aio.AioRpcError) -> Failed:

@@ -43,7 +43,7 @@ def test_contracts_that_cannot_be_had(programs: Any) -> None:
     for settings, told in (
         ({"GATEWAY_DESCRIPTORS": "nowhere.binpb"}, "nowhere.binpb: No such file"),
         ({"GATEWAY_DESCRIPTORS": "/etc/hostname"}, "is no FileDescriptorSet"),
-        ({}, "127.0.0.1:1 does not reflect"),
+        ({}, "127.0.0.1:1 does not reflect holdfast.booking.v1.BookingService: it does not"),
     ):
         done = programs.run(NAME, GATEWAY_TARGETS=targets, **settings)
         assert done.returncode == 1

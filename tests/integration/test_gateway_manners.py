@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 from holdfast.booking.v1 import booking_pb2
 from support.gateway import Gateway, Seen, gateway, until
@@ -217,3 +218,16 @@ async def test_an_origin_that_is_named() -> None:
         assert preflight.status_code == 204
         assert preflight.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
         assert "idempotency-key" in preflight.headers["access-control-allow-headers"]
+
+
+async def test_a_caller_that_reads_nothing() -> None:
+    """A stream whose client reads nothing is left, and its call is cancelled."""
+    async with gateway(write_timeout_s=0.2) as gate:
+        large = booking_pb2.Booking(failure_message="x" * 1_000_000)
+        gate.services.answers.append([large] * 100)
+        async with gate.http.stream("GET", f"{PATH}/watch") as response:
+            assert response.status_code == 200
+            seen = await gate.services.last()
+            await until(lambda: seen.ended)
+            with pytest.raises(httpx.RemoteProtocolError):
+                [one async for one in response.aiter_bytes()]

@@ -126,7 +126,8 @@ async def test_a_stop_ends_streams(gate: Gateway) -> None:
         gate.stopping.set()
         async with asyncio.timeout(10):
             assert [one async for one in chunks if not one.startswith(":")] == []
-    assert (await gate.services.last()).cancelled.is_set()
+    async with asyncio.timeout(10):
+        await (await gate.services.last()).cancelled.wait()
 
 
 async def test_streams_have_places_of_their_own() -> None:

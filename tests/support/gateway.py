@@ -42,6 +42,8 @@ class Seen:
     # Seconds that its caller will wait.
     timeout_s: float
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    # Whether a stream has ended, in whatever way.
+    ended: bool = False
 
 
 class Services:
@@ -82,8 +84,11 @@ class Services:
 
         async def stream(message: Message, context: Any) -> AsyncIterator[Message]:
             seen = self._see(method.name, message, context)
-            for answer in self.answers.popleft():
-                yield await self._told(answer, context, seen)
+            try:
+                for answer in self.answers.popleft():
+                    yield await self._told(answer, context, seen)
+            finally:
+                seen.ended = True
 
         if method.server_streaming:
             return grpc.unary_stream_rpc_method_handler(stream, request, _bytes)

@@ -71,14 +71,27 @@ def test_callers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_places_are_given_back() -> None:
     """A place is free again when its request has ended, also with an error."""
-    places = Places(1)
+    places = Places(1, 1)
 
     def fail_inside() -> None:
-        with places.taken():
+        with places.taken("a"):
             with pytest.raises(TooMany):
-                places.taken().__enter__()
+                places.taken("b").__enter__()
             raise KeyError
 
     for _ in range(3):
         with pytest.raises(KeyError):
             fail_inside()
+
+
+def test_places_of_one_caller() -> None:
+    """One caller gets only some of the places, others get the rest, and all are given back."""
+    places = Places(3, 2)
+    with places.taken("a"), places.taken("a"):
+        with pytest.raises(TooMany):
+            places.taken("a").__enter__()
+        with places.taken("b"), pytest.raises(TooMany):
+            places.taken("c").__enter__()
+    with places.taken("a"), places.taken("b"), places.taken("c"):
+        pass
+    assert not places._held
