@@ -53,7 +53,7 @@ class Route:
     raw: bool
     takes_body: bool
     is_stream: bool
-    # The type of an answer that is bytes which are not made here: google.api.HttpBody.
+    # Whether the answer is bytes that are not made here: google.api.HttpBody.
     gives_raw: bool
 
 

@@ -119,7 +119,7 @@ def _open_stripe(settings: PaymentSettings, clock: Clock) -> _Opened:
         # Only who uses it needs to have it.
         from payment_svc.providers.stripe import StripeAccount, StripeProvider  # noqa: PLC0415
     except ImportError:
-        message = "PAYMENT_PROVIDER: stripe is not installed: pip install 'holdfast[stripe]'"
+        message = "PAYMENT_PROVIDER: stripe needs its library: pip install '.[stripe]'"
         raise SettingsError(message) from None
     account = StripeAccount(
         api_key=settings.stripe_api_key.get_secret_value(),

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2
 from holdfast.booking.v1 import booking_pb2
 from holdfast.inventory.v1 import inventory_pb2
 from holdfast.payment.v1 import payment_pb2
@@ -24,6 +26,7 @@ from chassis.errors import (
     ScopeMissing,
     TokenMissing,
 )
+from gateway.upstream import is_serving
 
 # What is away is asked so often, if that is safe.
 TRIES = 4
@@ -286,3 +289,18 @@ async def test_answers_are_safe_to_meet(gate: Gateway) -> None:
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-request-id"]
         assert "server" not in response.headers
+
+
+async def test_a_server_that_tells_nothing_of_its_health(gate: Gateway) -> None:
+    """A server without a health service is ready if it answers, and so is one that knows itself."""
+    bare = grpc.aio.server()
+    port = bare.add_insecure_port("127.0.0.1:0")
+    await bare.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert await is_serving(channel, "some.Service")
+        await bare.stop(0)
+        assert not await is_serving(channel, "some.Service")
+    async with grpc.aio.insecure_channel(gate.services.target) as channel:
+        assert await is_serving(channel, "a.Service.that.it.does.not.know")
+        await gate.services.health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        assert not await is_serving(channel, "a.Service.that.it.does.not.know")

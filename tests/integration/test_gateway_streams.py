@@ -139,3 +139,14 @@ async def test_streams_have_places_of_their_own() -> None:
             refused = await gate.get(WATCH)
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
             assert (await gate.get("/api/bookings/5001")).status_code == 200
+
+
+async def test_streams_of_one_caller() -> None:
+    """One caller has only some of the streams; another gets its own."""
+    async with gateway(streams_each_max=1) as gate:
+        gate.services.answers.extend([[PENDING, forever], [CONFIRMED]])
+        ann, bob = ({"authorization": f"Bearer {name}"} for name in ("ann", "bob"))
+        async with gate.http.stream("GET", WATCH, headers=ann) as response:
+            await anext(response.aiter_text())
+            assert (await gate.http.get(WATCH, headers=ann)).status_code == 429
+            assert (await gate.http.get(WATCH, headers=bob)).status_code == 200

@@ -57,13 +57,15 @@ class Services:
         self.answers: deque[Any] = deque()
         self.seen: list[Seen] = []
         self.health = health.aio.HealthServicer()
+        # Where they are, once started.
+        self.target = ""
 
     async def last(self) -> Seen:
         """The last call; waits for the first."""
         await until(lambda: bool(self.seen))
         return self.seen[-1]
 
-    async def start(self) -> tuple[grpc.aio.Server, int]:
+    async def start(self) -> grpc.aio.Server:
         server = grpc.aio.server()
         for contract in CONTRACTS:
             handlers = {method.name: self._handler(method) for method in contract.methods}
@@ -72,8 +74,9 @@ class Services:
             await self.health.set(contract.full_name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         port = server.add_insecure_port("127.0.0.1:0")
+        self.target = f"127.0.0.1:{port}"
         await server.start()
-        return server, port
+        return server
 
     def _handler(self, method: Any) -> Any:
         request = method.input_type._concrete_class.FromString
@@ -149,9 +152,9 @@ class Gateway:
 async def gateway(**settings: Any) -> AsyncIterator[Gateway]:
     """Serve the gateway; settings by their names in `GatewaySettings`."""
     services, stopping = Services(), asyncio.Event()
-    backend, port = await services.start()
-    target = f"127.0.0.1:{port}"
-    targets = dict.fromkeys(("booking_target", "payment_target", "inventory_target"), target)
+    backend = await services.start()
+    names = ("booking_target", "payment_target", "inventory_target")
+    targets = dict.fromkeys(names, services.target)
     # To describe all methods takes a while, and is of no use to most tests.
     told = GatewaySettings(**{"docs": False, **targets, **settings})
     async with wiring.opened(told, stopping) as app:
