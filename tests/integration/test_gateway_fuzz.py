@@ -83,9 +83,9 @@ NOTHING_THERE = Refusing([grpc.StatusCode.NOT_FOUND])
 async def app() -> AsyncIterator[App]:
     services = Services()
     services.answers = NOTHING_THERE  # type: ignore[assignment]
-    server, port = await services.start()
+    server = await services.start()
     names = ("booking_target", "payment_target", "inventory_target")
-    targets: dict[str, Any] = dict.fromkeys(names, f"127.0.0.1:{port}")
+    targets: dict[str, Any] = dict.fromkeys(names, services.target)
     told = GatewaySettings(**targets, docs=False, rate_per_s=0, body_bytes_max=1000)
     async with wiring.opened(told, asyncio.Event()) as app:
         yield app
