@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+from holdfast.auth.v1 import access_pb2
 from holdfast.booking.v1 import booking_pb2 as pb
 from holdfast.booking.v1 import booking_pb2_grpc as rpc
 from holdfast.booking.v1 import saga_pb2
@@ -15,6 +16,7 @@ from booking_svc.usecases.operate_sagas import OperateSagas
 from booking_svc.usecases.read_bookings import ReadBookings
 from booking_svc.usecases.watch_booking import WatchBooking
 from chassis import context as call_context
+from chassis.access import access_of
 from chassis.errors import DomainError
 from chassis.events import EventFeed
 from chassis.idempotency import read_wait, require_key
@@ -23,13 +25,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["BookingService"]
 NAME = SERVICE.full_name
 SAGAS = saga_pb2.DESCRIPTOR.services_by_name["SagaService"]
 SAGAS_NAME = SAGAS.full_name
-BUYERS, OPERATORS = frozenset({"bookings"}), frozenset({"admin"})
-SCOPES = {
-    **{f"/{NAME}/{method.name}": BUYERS for method in SERVICE.methods},
-    **{f"/{SAGAS_NAME}/{method.name}": OPERATORS for method in SAGAS.methods},
-    # All users' bookings: not for one of them.
-    f"/{NAME}/StreamBookingEvents": OPERATORS,
-}
+ACCESS = access_of((SERVICE, SAGAS), access_pb2.scopes, access_pb2.open)
 
 
 class BookingServicer(rpc.BookingServiceServicer):

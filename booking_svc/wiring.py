@@ -19,7 +19,7 @@ from booking_svc.persistence.repository import SqlBookings
 from booking_svc.ports import Answers, Bookings
 from booking_svc.saga.machine import Patience
 from booking_svc.saga.runner import Runner
-from booking_svc.servicer import NAME, SAGAS_NAME, SCOPES, BookingServicer, SagaServicer
+from booking_svc.servicer import ACCESS, NAME, SAGAS_NAME, BookingServicer, SagaServicer
 from booking_svc.usecases.answering import Answering, Lifetimes
 from booking_svc.usecases.cancel_booking import CancelBooking
 from booking_svc.usecases.changes import Changes
@@ -80,7 +80,7 @@ async def wire(
         name=NAME,
         others=(SAGAS_NAME,),
         register=register,
-        scopes=SCOPES,
+        access=ACCESS,
         ready=database.ping,
         close=close,
         tasks=base.tasks,

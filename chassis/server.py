@@ -1,7 +1,7 @@
 """The one way to start a gRPC server, and to stop it in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis import interceptors
+from chassis.access import Access
 from chassis.health import Health
 from chassis.interceptors.admission import AdmissionInterceptor, Limits
 from chassis.tasks import Tasks
@@ -39,13 +40,11 @@ class Hosted:
 
     name: str
     register: Callable[[grpc.aio.Server], None]
-    # Method, as `/package.Service/Method`, to the scopes of which one opens it.
-    scopes: Mapping[str, frozenset[str]]
+    # Who may call which of its methods.
+    access: Access
     # Raises when the service cannot work.
     ready: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
-    # Methods that need no token: they check for themselves who calls.
-    open_methods: frozenset[str] = frozenset()
     tasks: Tasks = field(default_factory=Tasks)
     workers: Sequence[Worker] = ()
     # Further services that `register` adds, by their names.
@@ -106,9 +105,7 @@ def _build(
     hosted: Hosted, health: Health, verifier: Verifier, admission: AdmissionInterceptor
 ) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=interceptors.standard(
-            verifier, hosted.scopes, hosted.open_methods, admission, hosted.stopping
-        ),
+        interceptors=interceptors.standard(verifier, hosted.access, admission, hosted.stopping),
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),

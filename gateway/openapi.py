@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
 
-from gateway import openapi_paths, openapi_responses
+from gateway import openapi_access, openapi_paths, openapi_responses
 from gateway.comments import Comments
 from gateway.metadata import REQUEST_ID, SIGNATURES
 from gateway.openapi_limits import Schema, is_required
@@ -97,7 +97,7 @@ class _Document:
             "openapi": "3.1.0",
             "info": {**_named(list(self._services.values())), "description": CONVENTIONS},
             "servers": [{"url": "/"}],
-            "security": [{"bearer": []}],
+            "security": [{openapi_access.SCHEME: []}],
             "tags": [self._tag(one) for one in self._services.values()],
             "paths": paths,
             "components": {
@@ -108,7 +108,7 @@ class _Document:
                 "responses": openapi_responses.common(),
                 "parameters": {name: _header(name) for name in HEADER_PARAMETERS},
                 "headers": openapi_responses.headers(),
-                "securitySchemes": {"bearer": BEARER},
+                "securitySchemes": {openapi_access.SCHEME: BEARER},
             },
         }
 
@@ -120,13 +120,13 @@ class _Document:
         method = binding.method
         comment = self._schemas.comment(method.full_name)
         tag = self._tags[method.containing_service.full_name]
-        is_open = takes_raw(binding)
-        rest = without_errors(comment.rest)
+        is_open = openapi_access.is_open(method, raw=takes_raw(binding))
+        rest = [without_errors(comment.rest), openapi_access.in_words(method)]
         return {
             "operationId": self._new_id(f"{tag}_{method.name}"),
             "tags": [tag],
             **({"summary": comment.first} if comment.first else {}),
-            **_described(rest),
+            **_described("\n\n".join(filter(None, rest))),
             **({"deprecated": True} if method.GetOptions().deprecated else {}),
             "parameters": [
                 *self._path_parameters(binding, path),
@@ -135,8 +135,7 @@ class _Document:
             ],
             **self._body(binding),
             "responses": self._responses.of(binding, comment.text, is_open=is_open),
-            # What takes raw bytes is signed by whoever sends them.
-            **({"security": []} if is_open else {}),
+            **({"security": []} if is_open else openapi_access.security(method)),
         }
 
     def _new_id(self, name: str) -> str:

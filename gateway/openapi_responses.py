@@ -9,7 +9,7 @@ What the comment does not name is there all the same, as what any method may ans
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -136,10 +136,11 @@ class Responses:
         for rule in status.answers_of(binding.method):
             rules[rule.code].append(rule)
         # The first that fits is the status, and 200 if none does.
-        if not any(_always_fits(one) for found in rules.values() for one in found):
+        if not any(always_fits(one) for found in rules.values() for one in found):
             rules[HTTPStatus.OK].append(AnswerRule(code=HTTPStatus.OK))
         for code, found in rules.items():
-            said = [_condition(one, self._schemas) for one in found if not _always_fits(one)]
+            in_json = self._schemas.in_json
+            said = [condition(one, in_json) for one in found if not always_fits(one)]
             text = f"When {'; or '.join(said)}." if len(said) == len(found) else "Done."
             named = ["X-Request-Id", *_replayed(binding)]
             named += ["Location"] if any(one.location for one in found) else []
@@ -189,16 +190,18 @@ def named_errors(comment: str) -> Iterator[tuple[StatusCode, str, str]]:
             yield code, name, text
 
 
-def _condition(rule: AnswerRule, schemas: Schemas) -> str:
+def condition(rule: AnswerRule, named: Callable[[str], str] = str) -> str:
+    """When a rule fits, in words; `named` says what a field is called."""
     said = []
     if rule.replayed:
         said.append("it is the stored answer of an earlier request")
     if rule.field:
-        said.append(f"`{schemas.in_json(rule.field)}` is `{rule.value}`")
+        said.append(f"`{named(rule.field)}` is `{rule.value}`")
     return " and ".join(said)
 
 
-def _always_fits(rule: AnswerRule) -> bool:
+def always_fits(rule: AnswerRule) -> bool:
+    """Whether a rule has no condition."""
     return not (rule.replayed or rule.field)
 
 

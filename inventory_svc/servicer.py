@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from holdfast.auth.v1 import access_pb2
 from holdfast.inventory.v1 import inventory_pb2 as pb
 from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
 
 from chassis import context as call_context
+from chassis.access import access_of
 from chassis.clock import Clock
 from chassis.idempotency import read_key
 from inventory_svc import translate
@@ -14,20 +16,11 @@ from inventory_svc.domain.reservation import Reservation
 from inventory_svc.usecases.events import Events
 from inventory_svc.usecases.reservations import Reservations
 
-NAME = pb.DESCRIPTOR.services_by_name["InventoryService"].full_name
-BOOKINGS, INVENTORY = "bookings", "inventory"
-SCOPES = {
-    f"/{NAME}/{method}": frozenset(scopes)
-    for method, scopes in {
-        "CreateEvent": {call_context.ADMIN},
-        "ListSeats": {BOOKINGS, INVENTORY},
-        "ReserveSeats": {BOOKINGS, INVENTORY},
-        "GetReservations": {BOOKINGS, INVENTORY},
-        "ExtendReservations": {BOOKINGS, INVENTORY},
-        "ConfirmReservations": {INVENTORY},
-        "CancelReservations": {INVENTORY},
-    }.items()
-}
+SERVICE = pb.DESCRIPTOR.services_by_name["InventoryService"]
+NAME = SERVICE.full_name
+ACCESS = access_of([SERVICE], access_pb2.scopes, access_pb2.open)
+# The scope that opens everyone's reservations.
+EVERYONES = "inventory"
 
 
 class InventoryServicer(rpc.InventoryServiceServicer):
@@ -104,4 +97,4 @@ class InventoryServicer(rpc.InventoryServiceServicer):
 def _owner() -> str | None:
     """Whose reservations the caller may see: the caller's own, or everyone's (none)."""
     caller = call_context.caller()
-    return None if caller.has(INVENTORY) else caller.user_id
+    return None if caller.has(EVERYONES) else caller.user_id

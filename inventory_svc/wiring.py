@@ -13,7 +13,7 @@ from chassis.worker import Worker
 from inventory_svc.config import InventorySettings
 from inventory_svc.persistence.repository import SqlInventory
 from inventory_svc.ports import Inventory
-from inventory_svc.servicer import NAME, SCOPES, InventoryServicer
+from inventory_svc.servicer import ACCESS, NAME, InventoryServicer
 from inventory_svc.usecases.events import Events
 from inventory_svc.usecases.reservations import Limits, Reservations
 from inventory_svc.usecases.sweeper import Sweeper
@@ -39,7 +39,7 @@ async def wire(
     return Hosted(
         name=NAME,
         register=lambda server: rpc.add_InventoryServiceServicer_to_server(servicer, server),
-        scopes=SCOPES,
+        access=ACCESS,
         ready=database.ping,
         close=database.close,
         workers=(Worker("sweeper", sweeper.run_once, settings.sweep_interval_s),),

@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.auth.v1 import access_pb2
 from holdfast.payment.v1 import payment_pb2 as pb
 from holdfast.payment.v1 import payment_pb2_grpc as rpc
 
 from chassis import context as call_context
+from chassis.access import access_of
 from chassis.events import EventFeed
 from chassis.idempotency import read_key
 from payment_svc import translate
@@ -19,13 +21,7 @@ from payment_svc.usecases.webhooks import Webhooks
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PaymentService"]
 NAME = SERVICE.full_name
-SCOPES = {
-    f"/{NAME}/{method.name}": frozenset({"payments"})
-    for method in SERVICE.methods
-    if method.name != "HandleWebhook"
-}
-# Its body is signed.
-OPEN = frozenset({f"/{NAME}/HandleWebhook"})
+ACCESS = access_of([SERVICE], access_pb2.scopes, access_pb2.open)
 
 
 @dataclass(frozen=True)

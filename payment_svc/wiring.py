@@ -26,7 +26,7 @@ from payment_svc.providers import mock_webhooks
 from payment_svc.providers.mock import MockBehaviour, MockProvider
 from payment_svc.providers.mock_ledger import MockLedger
 from payment_svc.providers.mock_webhooks import MockWebhooks
-from payment_svc.servicer import NAME, OPEN, SCOPES, PaymentServicer, UseCases
+from payment_svc.servicer import ACCESS, NAME, PaymentServicer, UseCases
 from payment_svc.usecases.asking import Asking
 from payment_svc.usecases.cancel_payment import CancelPayment
 from payment_svc.usecases.process_payment import ProcessPayment
@@ -86,8 +86,7 @@ async def wire(
     return Hosted(
         name=NAME,
         register=lambda server: rpc.add_PaymentServiceServicer_to_server(servicer, server),
-        scopes=SCOPES,
-        open_methods=OPEN,
+        access=ACCESS,
         ready=database.ping,
         close=close,
         tasks=tasks,

@@ -4,13 +4,13 @@ calllog → errors → admission → deadline → auth → parsing → validatio
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import grpc.aio
 
+from chassis.access import Access
 from chassis.interceptors.admission import AdmissionInterceptor
 from chassis.interceptors.auth import AuthInterceptor
-from chassis.interceptors.calllog import CallLogInterceptor
 from chassis.interceptors.deadline import DeadlineInterceptor
 from chassis.interceptors.errors import ErrorInterceptor
 from chassis.interceptors.parsing import ParsingInterceptor
@@ -21,21 +21,20 @@ from chassis.tokens import Verifier
 
 def standard(
     verifier: Verifier,
-    scopes: Mapping[str, frozenset[str]],
-    open_methods: frozenset[str],
+    access: Access,
     admission: AdmissionInterceptor,
     stopping: asyncio.Event,
 ) -> Sequence[grpc.aio.ServerInterceptor]:
     """The interceptors of every server, in their order.
 
-    `open_methods` need no token. Streams end when `stopping` is set.
+    Streams end when `stopping` is set.
     """
     return (
         CallLogInterceptor(),
         ErrorInterceptor(),
         admission,
         DeadlineInterceptor(),
-        AuthInterceptor(verifier, scopes, open_methods),
+        AuthInterceptor(verifier, access),
         ParsingInterceptor(),
         ValidationInterceptor(),
         StreamInterceptor(stopping),

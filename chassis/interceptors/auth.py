@@ -1,9 +1,10 @@
-"""Authentication, and the table of which scope opens which method."""
+"""Authentication, and whether what the caller may do opens the method."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chassis import context as call_context
+from chassis.access import Access
 from chassis.errors import ScopeMissing, TokenMissing
 from chassis.interceptors.around import AroundInterceptor, Call, Context
 from chassis.tokens import Verifier
@@ -14,31 +15,22 @@ SCHEME = "bearer "
 class AuthInterceptor(AroundInterceptor):
     """Lets a call pass if its token has one of the scopes of its method."""
 
-    def __init__(
-        self,
-        verifier: Verifier,
-        scopes: Mapping[str, frozenset[str]],
-        open_methods: frozenset[str] = frozenset(),
-    ) -> None:
-        """Check tokens with `verifier`; a method that `scopes` does not name needs `admin`.
-
-        `open_methods` need no token: they check for themselves who calls.
-        """
+    def __init__(self, verifier: Verifier, access: Access) -> None:
+        """Check tokens with `verifier`, and what they open with `access`."""
         self._verifier = verifier
-        self._scopes = scopes
-        self._open_methods = open_methods
+        self._access = access
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Surround one call."""
-        if call.method in self._open_methods:
+        if call.method in self._access.open_methods:
             yield
             return
         caller = self._verifier.verify(_token(call.context))
         call_context.set_caller(caller)
-        scopes = self._scopes.get(call.method, frozenset())
-        if not any(caller.has(scope) for scope in scopes | {call_context.ADMIN}):
-            raise ScopeMissing(scopes or frozenset({call_context.ADMIN}))
+        scopes = self._access.scopes_of(call.method)
+        if not any(caller.has(scope) for scope in scopes):
+            raise ScopeMissing(scopes)
         yield
 
 

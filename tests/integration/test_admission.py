@@ -19,8 +19,8 @@ from support.tokens import verifier
 
 from chassis.interceptors.admission import Limits
 from chassis.server import Hosted, running
+from payment_svc.servicer import ACCESS, NAME
 
-NAME = "holdfast.payment.v1.PaymentService"
 METHODS = ("GetPayment", "StreamPaymentEvents")
 WAIT_S = 20.0
 PAYMENT = pb.GetPaymentRequest(payment_id="PAY-1")
@@ -61,7 +61,7 @@ async def served(slow: Slow, limits: Limits) -> AsyncIterator[grpc.aio.Channel]:
     hosted = Hosted(
         name=NAME,
         register=lambda server: rpc.add_PaymentServiceServicer_to_server(slow, server),
-        scopes={f"/{NAME}/{method}": frozenset({"payments"}) for method in METHODS},
+        access=ACCESS,
         ready=nothing,
         close=nothing,
     )

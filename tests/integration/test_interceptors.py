@@ -18,11 +18,13 @@ from support.serving import serving
 from support.tokens import metadata_for, token_for
 
 from chassis import context as call_context
+from chassis.access import Access
 from chassis.errors import DomainError, Overloaded, TokenMissing
 from chassis.server import Hosted
-from inventory_svc.servicer import NAME, SCOPES
+from inventory_svc.servicer import ACCESS, NAME
 
 SECRET_TEXT = "SELECT * FROM cards /* internal */"
+METHOD, CREATE = f"/{NAME}/GetReservations", f"/{NAME}/CreateEvent"
 Behaviour = Callable[[Any], Awaitable[Any]]
 
 
@@ -55,7 +57,7 @@ async def channel(probe: Probe) -> AsyncIterator[grpc.aio.Channel]:
     hosted = Hosted(
         name=NAME,
         register=lambda server: rpc.add_InventoryServiceServicer_to_server(probe, server),
-        scopes={method: scopes for method, scopes in SCOPES.items() if "ListSeats" not in method},
+        access=Access({METHOD: ACCESS.scopes_of(METHOD), CREATE: ACCESS.scopes_of(CREATE)}),
         ready=nothing,
         close=nothing,
     )
@@ -244,7 +246,7 @@ async def test_a_stream_of_requests_is_not_served(metadata: Sequence[tuple[str, 
         server.add_generic_rpc_handlers((generic,))
 
     hosted = Hosted(
-        name="tests.Streams", register=register, scopes={}, ready=nothing, close=nothing
+        name="tests.Streams", register=register, access=Access(), ready=nothing, close=nothing
     )
     async with serving(hosted) as channel:
         call = channel.stream_unary("/tests.Streams/Upload")

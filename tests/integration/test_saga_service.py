@@ -210,7 +210,35 @@ async def test_sagas_are_listed(stack: Stack) -> None:
     assert await listed(olga, 1, state="SUCCEEDED") == [[(second, CONFIRM)], [(first, CONFIRM)]]
     assert await listed(olga, 0, booking_reference=first) == [newest_first[1:]]
     assert await listed(olga, 0, booking_reference="BK-2026-CCCCCCCCCC") == [[]]
-    assert not any(saga.timeline for saga in (await olga.page()).sagas)
+    assert not any(saga.timeline or saga.HasField("booking") for saga in (await olga.page()).sagas)
+
+
+async def test_a_saga_with_its_booking(stack: Stack) -> None:
+    """The methods on one saga tell the booking as it is, whosever it is."""
+    ann = stack.buyer("ann")
+    declined = bookings.confirm_request(await ann.hold("A1"), bookings.POOR_CARD)
+    await ann.asks(declined)
+    (booking,) = (await ann.mine()).bookings
+    saga = await (await operator(stack)).show(booking.booking_id, CONFIRM)
+    assert saga.booking == booking
+    assert booking.failure_message
+
+
+async def test_an_intervention_with_its_booking(stack: Stack) -> None:
+    """A retry and a resolve tell the booking as it is after them."""
+    parked = await cancellation_parked(stack)
+    stack.provider.refund_answers = [NO] * PATIENCE.refusals
+    olga = await operator(stack)
+    retried = await olga.retry(parked.booking_id)
+    assert (retried.booking.booking_id, retried.booking.status) == (
+        parked.booking_id,
+        booking_pb2.Booking.CANCELLING,
+    )
+    await olga.sees(parked.booking_id, "NEEDS_ATTENTION")
+    await refund_by_hand(stack, parked)
+    resolved = await olga.resolve(parked.booking_id)
+    assert resolved.booking == await stack.buyer("ann").get(parked.booking_id)
+    assert resolved.booking.status == booking_pb2.Booking.CANCELLED
 
 
 @bookings.on_sqlite

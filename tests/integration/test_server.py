@@ -20,7 +20,7 @@ from support.tokens import verifier
 from chassis import health, server
 from chassis.server import AddressTaken, Hosted, running
 from chassis.worker import Worker
-from inventory_svc.servicer import NAME, SCOPES
+from inventory_svc.servicer import ACCESS, NAME
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
 WAIT_S = 10
@@ -36,7 +36,7 @@ def hosted(**changes: object) -> Hosted:
         "register": lambda server: rpc.add_InventoryServiceServicer_to_server(
             rpc.InventoryServiceServicer(), server
         ),
-        "scopes": SCOPES,
+        "access": ACCESS,
         "ready": nothing,
         "close": nothing,
     }

@@ -20,8 +20,8 @@ from chassis import context as call_context
 from chassis.errors import Overloaded
 from chassis.interceptors import deadline
 from chassis.server import Hosted, running
+from payment_svc.servicer import ACCESS, NAME
 
-NAME = "holdfast.payment.v1.PaymentService"
 METHOD = f"/{NAME}/StreamPaymentEvents"
 WAIT_S = 20.0
 LONG_GRACE_S = 600.0
@@ -75,7 +75,7 @@ def hosted_by(streamer: Streamer) -> Hosted:
     return Hosted(
         name=NAME,
         register=lambda server: rpc.add_PaymentServiceServicer_to_server(streamer, server),
-        scopes={METHOD: frozenset({"payments"})},
+        access=ACCESS,
         ready=nothing,
         close=nothing,
     )

@@ -24,6 +24,7 @@ IMPORTS = (
     "google/protobuf/timestamp.proto",
     "google/protobuf/wrappers.proto",
     "google/type/decimal.proto",
+    "holdfast/auth/v1/access.proto",
     "holdfast/http/v1/answers.proto",
 )
 

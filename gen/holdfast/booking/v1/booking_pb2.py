@@ -26,12 +26,13 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
+from holdfast.auth.v1 import access_pb2 as holdfast_dot_auth_dot_v1_dot_access__pb2
 from holdfast.errors.v1 import reason_pb2 as holdfast_dot_errors_dot_v1_dot_reason__pb2
 from holdfast.http.v1 import answers_pb2 as holdfast_dot_http_dot_v1_dot_answers__pb2
 from holdfast.payment.v1 import payment_pb2 as holdfast_dot_payment_dot_v1_dot_payment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!holdfast/booking/v1/booking.proto\x12\x13holdfast.booking.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\x1a\x1fholdfast/errors/v1/reason.proto\x1a\x1eholdfast/http/v1/answers.proto\x1a!holdfast/payment/v1/payment.proto\"\x81\x06\n\x07\x42ooking\x12\x12\n\nbooking_id\x18\x01 \x01(\x03\x12\x19\n\x11\x62ooking_reference\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\x03\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x36\n\x05seats\x18\x05 \x03(\x0b\x32\'.holdfast.booking.v1.Booking.BookedSeat\x12*\n\x0ctotal_amount\x18\x06 \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x33\n\x06status\x18\x08 \x01(\x0e\x32#.holdfast.booking.v1.Booking.Status\x12\x12\n\npayment_id\x18\t \x01(\t\x12;\n\x0epayment_status\x18\n \x01(\x0e\x32#.holdfast.payment.v1.Payment.Status\x12\x30\n\x0c\x63onfirmed_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x66\x61ilure_reason\x18\x0c \x01(\x0e\x32\x1a.holdfast.errors.v1.Reason\x12\x17\n\x0f\x66\x61ilure_message\x18\r \x01(\t\x12.\n\ncreated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63\x61ncelled_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a^\n\nBookedSeat\x12\x13\n\x0bseat_number\x18\x01 \x01(\t\x12#\n\x05price\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12\x16\n\x0ereservation_id\x18\x03 \x01(\x03\"g\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tCONFIRMED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x12\x0e\n\nCANCELLING\x10\x04\x12\r\n\tCANCELLED\x10\x05\"\xa1\x01\n\x15\x43onfirmBookingRequest\x12+\n\x0freservation_ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x32\x18\x01\"\x04\"\x02 \x00\x12\x42\n\x0epayment_method\x18\x02 \x01(\x0b\x32\".holdfast.payment.v1.PaymentMethodB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"u\n\x15ListMyBookingsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\"\n\x11\x62ooking_reference\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"a\n\x16ListMyBookingsResponse\x12.\n\x08\x62ookings\x18\x01 \x03(\x0b\x32\x1c.holdfast.booking.v1.Booking\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x11GetBookingRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"3\n\x14\x43\x61ncelBookingRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"2\n\x13WatchBookingRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"6\n\x1aStreamBookingEventsRequest\x12\x18\n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\xfc\x01\n\x0c\x42ookingEvent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x34\n\x04type\x18\x02 \x01(\x0e\x32&.holdfast.booking.v1.BookingEvent.Type\x12-\n\x07\x62ooking\x18\x03 \x01(\x0b\x32\x1c.holdfast.booking.v1.Booking\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\r\n\tCONFIRMED\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\r\n\tCANCELLED\x10\x03\x32\xf8\x06\n\x0e\x42ookingService\x12\xbe\x01\n\x0e\x43onfirmBooking\x12*.holdfast.booking.v1.ConfirmBookingRequest\x1a\x1c.holdfast.booking.v1.Booking\"b\x82\x80\x19>\n\x14\x08\xca\x01\x12\x06status\x1a\x07PENDING\n\x05\x08\xc8\x01 \x01\n\x1f\x08\xc9\x01*\x1a/api/bookings/{booking_id}\x82\xd3\xe4\x93\x02\x1a\"\x15/api/bookings/confirm:\x01*\x12\x86\x01\n\x0eListMyBookings\x12*.holdfast.booking.v1.ListMyBookingsRequest\x1a+.holdfast.booking.v1.ListMyBookingsResponse\"\x1b\x90\x02\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/api/bookings/me\x12y\n\nGetBooking\x12&.holdfast.booking.v1.GetBookingRequest\x1a\x1c.holdfast.booking.v1.Booking\"%\x90\x02\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/bookings/{booking_id}\x12\xa6\x01\n\rCancelBooking\x12).holdfast.booking.v1.CancelBookingRequest\x1a\x1c.holdfast.booking.v1.Booking\"L\x90\x02\x02\x82\x80\x19\x19\n\x17\x08\xca\x01\x12\x06status\x1a\nCANCELLING\x82\xd3\xe4\x93\x02&\"!/api/bookings/{booking_id}/cancel:\x01*\x12\x85\x01\n\x0cWatchBooking\x12(.holdfast.booking.v1.WatchBookingRequest\x1a\x1c.holdfast.booking.v1.Booking\"+\x90\x02\x01\x82\xd3\xe4\x93\x02\"\x12 /api/bookings/{booking_id}/watch0\x01\x12p\n\x13StreamBookingEvents\x12/.holdfast.booking.v1.StreamBookingEventsRequest\x1a!.holdfast.booking.v1.BookingEvent\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!holdfast/booking/v1/booking.proto\x12\x13holdfast.booking.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\x1a\x1dholdfast/auth/v1/access.proto\x1a\x1fholdfast/errors/v1/reason.proto\x1a\x1eholdfast/http/v1/answers.proto\x1a!holdfast/payment/v1/payment.proto\"\x81\x06\n\x07\x42ooking\x12\x12\n\nbooking_id\x18\x01 \x01(\x03\x12\x19\n\x11\x62ooking_reference\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\x03\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x36\n\x05seats\x18\x05 \x03(\x0b\x32\'.holdfast.booking.v1.Booking.BookedSeat\x12*\n\x0ctotal_amount\x18\x06 \x01(\x0b\x32\x14.google.type.Decimal\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x33\n\x06status\x18\x08 \x01(\x0e\x32#.holdfast.booking.v1.Booking.Status\x12\x12\n\npayment_id\x18\t \x01(\t\x12;\n\x0epayment_status\x18\n \x01(\x0e\x32#.holdfast.payment.v1.Payment.Status\x12\x30\n\x0c\x63onfirmed_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x66\x61ilure_reason\x18\x0c \x01(\x0e\x32\x1a.holdfast.errors.v1.Reason\x12\x17\n\x0f\x66\x61ilure_message\x18\r \x01(\t\x12.\n\ncreated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63\x61ncelled_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a^\n\nBookedSeat\x12\x13\n\x0bseat_number\x18\x01 \x01(\t\x12#\n\x05price\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12\x16\n\x0ereservation_id\x18\x03 \x01(\x03\"g\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tCONFIRMED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x12\x0e\n\nCANCELLING\x10\x04\x12\r\n\tCANCELLED\x10\x05\"\xa1\x01\n\x15\x43onfirmBookingRequest\x12+\n\x0freservation_ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x32\x18\x01\"\x04\"\x02 \x00\x12\x42\n\x0epayment_method\x18\x02 \x01(\x0b\x32\".holdfast.payment.v1.PaymentMethodB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"u\n\x15ListMyBookingsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\"\n\x11\x62ooking_reference\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"a\n\x16ListMyBookingsResponse\x12.\n\x08\x62ookings\x18\x01 \x03(\x0b\x32\x1c.holdfast.booking.v1.Booking\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x11GetBookingRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"3\n\x14\x43\x61ncelBookingRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"2\n\x13WatchBookingRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"6\n\x1aStreamBookingEventsRequest\x12\x18\n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\xfc\x01\n\x0c\x42ookingEvent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x34\n\x04type\x18\x02 \x01(\x0e\x32&.holdfast.booking.v1.BookingEvent.Type\x12-\n\x07\x62ooking\x18\x03 \x01(\x0b\x32\x1c.holdfast.booking.v1.Booking\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\r\n\tCONFIRMED\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\r\n\tCANCELLED\x10\x03\x32\xbe\x07\n\x0e\x42ookingService\x12\xca\x01\n\x0e\x43onfirmBooking\x12*.holdfast.booking.v1.ConfirmBookingRequest\x1a\x1c.holdfast.booking.v1.Booking\"n\x82\x80\x19>\n\x14\x08\xca\x01\x12\x06status\x1a\x07PENDING\n\x05\x08\xc8\x01 \x01\n\x1f\x08\xc9\x01*\x1a/api/bookings/{booking_id}\x8a\x80\x19\x08\x62ookings\x82\xd3\xe4\x93\x02\x1a\"\x15/api/bookings/confirm:\x01*\x12\x92\x01\n\x0eListMyBookings\x12*.holdfast.booking.v1.ListMyBookingsRequest\x1a+.holdfast.booking.v1.ListMyBookingsResponse\"\'\x90\x02\x01\x8a\x80\x19\x08\x62ookings\x82\xd3\xe4\x93\x02\x12\x12\x10/api/bookings/me\x12\x85\x01\n\nGetBooking\x12&.holdfast.booking.v1.GetBookingRequest\x1a\x1c.holdfast.booking.v1.Booking\"1\x90\x02\x01\x8a\x80\x19\x08\x62ookings\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/bookings/{booking_id}\x12\xb2\x01\n\rCancelBooking\x12).holdfast.booking.v1.CancelBookingRequest\x1a\x1c.holdfast.booking.v1.Booking\"X\x90\x02\x02\x82\x80\x19\x19\n\x17\x08\xca\x01\x12\x06status\x1a\nCANCELLING\x8a\x80\x19\x08\x62ookings\x82\xd3\xe4\x93\x02&\"!/api/bookings/{booking_id}/cancel:\x01*\x12\x91\x01\n\x0cWatchBooking\x12(.holdfast.booking.v1.WatchBookingRequest\x1a\x1c.holdfast.booking.v1.Booking\"7\x90\x02\x01\x8a\x80\x19\x08\x62ookings\x82\xd3\xe4\x93\x02\"\x12 /api/bookings/{booking_id}/watch0\x01\x12y\n\x13StreamBookingEvents\x12/.holdfast.booking.v1.StreamBookingEventsRequest\x1a!.holdfast.booking.v1.BookingEvent\"\x0c\x90\x02\x01\x8a\x80\x19\x05\x61\x64min0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,41 +58,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMBOOKINGEVENTSREQUEST'].fields_by_name['cursor']._loaded_options = None
   _globals['_STREAMBOOKINGEVENTSREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_BOOKINGSERVICE'].methods_by_name['ConfirmBooking']._loaded_options = None
-  _globals['_BOOKINGSERVICE'].methods_by_name['ConfirmBooking']._serialized_options = b'\202\200\031>\n\024\010\312\001\022\006status\032\007PENDING\n\005\010\310\001 \001\n\037\010\311\001*\032/api/bookings/{booking_id}\202\323\344\223\002\032\"\025/api/bookings/confirm:\001*'
+  _globals['_BOOKINGSERVICE'].methods_by_name['ConfirmBooking']._serialized_options = b'\202\200\031>\n\024\010\312\001\022\006status\032\007PENDING\n\005\010\310\001 \001\n\037\010\311\001*\032/api/bookings/{booking_id}\212\200\031\010bookings\202\323\344\223\002\032\"\025/api/bookings/confirm:\001*'
   _globals['_BOOKINGSERVICE'].methods_by_name['ListMyBookings']._loaded_options = None
-  _globals['_BOOKINGSERVICE'].methods_by_name['ListMyBookings']._serialized_options = b'\220\002\001\202\323\344\223\002\022\022\020/api/bookings/me'
+  _globals['_BOOKINGSERVICE'].methods_by_name['ListMyBookings']._serialized_options = b'\220\002\001\212\200\031\010bookings\202\323\344\223\002\022\022\020/api/bookings/me'
   _globals['_BOOKINGSERVICE'].methods_by_name['GetBooking']._loaded_options = None
-  _globals['_BOOKINGSERVICE'].methods_by_name['GetBooking']._serialized_options = b'\220\002\001\202\323\344\223\002\034\022\032/api/bookings/{booking_id}'
+  _globals['_BOOKINGSERVICE'].methods_by_name['GetBooking']._serialized_options = b'\220\002\001\212\200\031\010bookings\202\323\344\223\002\034\022\032/api/bookings/{booking_id}'
   _globals['_BOOKINGSERVICE'].methods_by_name['CancelBooking']._loaded_options = None
-  _globals['_BOOKINGSERVICE'].methods_by_name['CancelBooking']._serialized_options = b'\220\002\002\202\200\031\031\n\027\010\312\001\022\006status\032\nCANCELLING\202\323\344\223\002&\"!/api/bookings/{booking_id}/cancel:\001*'
+  _globals['_BOOKINGSERVICE'].methods_by_name['CancelBooking']._serialized_options = b'\220\002\002\202\200\031\031\n\027\010\312\001\022\006status\032\nCANCELLING\212\200\031\010bookings\202\323\344\223\002&\"!/api/bookings/{booking_id}/cancel:\001*'
   _globals['_BOOKINGSERVICE'].methods_by_name['WatchBooking']._loaded_options = None
-  _globals['_BOOKINGSERVICE'].methods_by_name['WatchBooking']._serialized_options = b'\220\002\001\202\323\344\223\002\"\022 /api/bookings/{booking_id}/watch'
+  _globals['_BOOKINGSERVICE'].methods_by_name['WatchBooking']._serialized_options = b'\220\002\001\212\200\031\010bookings\202\323\344\223\002\"\022 /api/bookings/{booking_id}/watch'
   _globals['_BOOKINGSERVICE'].methods_by_name['StreamBookingEvents']._loaded_options = None
-  _globals['_BOOKINGSERVICE'].methods_by_name['StreamBookingEvents']._serialized_options = b'\220\002\001'
-  _globals['_BOOKING']._serialized_start=278
-  _globals['_BOOKING']._serialized_end=1047
-  _globals['_BOOKING_BOOKEDSEAT']._serialized_start=848
-  _globals['_BOOKING_BOOKEDSEAT']._serialized_end=942
-  _globals['_BOOKING_STATUS']._serialized_start=944
-  _globals['_BOOKING_STATUS']._serialized_end=1047
-  _globals['_CONFIRMBOOKINGREQUEST']._serialized_start=1050
-  _globals['_CONFIRMBOOKINGREQUEST']._serialized_end=1211
-  _globals['_LISTMYBOOKINGSREQUEST']._serialized_start=1213
-  _globals['_LISTMYBOOKINGSREQUEST']._serialized_end=1330
-  _globals['_LISTMYBOOKINGSRESPONSE']._serialized_start=1332
-  _globals['_LISTMYBOOKINGSRESPONSE']._serialized_end=1429
-  _globals['_GETBOOKINGREQUEST']._serialized_start=1431
-  _globals['_GETBOOKINGREQUEST']._serialized_end=1479
-  _globals['_CANCELBOOKINGREQUEST']._serialized_start=1481
-  _globals['_CANCELBOOKINGREQUEST']._serialized_end=1532
-  _globals['_WATCHBOOKINGREQUEST']._serialized_start=1534
-  _globals['_WATCHBOOKINGREQUEST']._serialized_end=1584
-  _globals['_STREAMBOOKINGEVENTSREQUEST']._serialized_start=1586
-  _globals['_STREAMBOOKINGEVENTSREQUEST']._serialized_end=1640
-  _globals['_BOOKINGEVENT']._serialized_start=1643
-  _globals['_BOOKINGEVENT']._serialized_end=1895
-  _globals['_BOOKINGEVENT_TYPE']._serialized_start=1825
-  _globals['_BOOKINGEVENT_TYPE']._serialized_end=1895
-  _globals['_BOOKINGSERVICE']._serialized_start=1898
-  _globals['_BOOKINGSERVICE']._serialized_end=2786
+  _globals['_BOOKINGSERVICE'].methods_by_name['StreamBookingEvents']._serialized_options = b'\220\002\001\212\200\031\005admin'
+  _globals['_BOOKING']._serialized_start=309
+  _globals['_BOOKING']._serialized_end=1078
+  _globals['_BOOKING_BOOKEDSEAT']._serialized_start=879
+  _globals['_BOOKING_BOOKEDSEAT']._serialized_end=973
+  _globals['_BOOKING_STATUS']._serialized_start=975
+  _globals['_BOOKING_STATUS']._serialized_end=1078
+  _globals['_CONFIRMBOOKINGREQUEST']._serialized_start=1081
+  _globals['_CONFIRMBOOKINGREQUEST']._serialized_end=1242
+  _globals['_LISTMYBOOKINGSREQUEST']._serialized_start=1244
+  _globals['_LISTMYBOOKINGSREQUEST']._serialized_end=1361
+  _globals['_LISTMYBOOKINGSRESPONSE']._serialized_start=1363
+  _globals['_LISTMYBOOKINGSRESPONSE']._serialized_end=1460
+  _globals['_GETBOOKINGREQUEST']._serialized_start=1462
+  _globals['_GETBOOKINGREQUEST']._serialized_end=1510
+  _globals['_CANCELBOOKINGREQUEST']._serialized_start=1512
+  _globals['_CANCELBOOKINGREQUEST']._serialized_end=1563
+  _globals['_WATCHBOOKINGREQUEST']._serialized_start=1565
+  _globals['_WATCHBOOKINGREQUEST']._serialized_end=1615
+  _globals['_STREAMBOOKINGEVENTSREQUEST']._serialized_start=1617
+  _globals['_STREAMBOOKINGEVENTSREQUEST']._serialized_end=1671
+  _globals['_BOOKINGEVENT']._serialized_start=1674
+  _globals['_BOOKINGEVENT']._serialized_end=1926
+  _globals['_BOOKINGEVENT_TYPE']._serialized_start=1856
+  _globals['_BOOKINGEVENT_TYPE']._serialized_end=1926
+  _globals['_BOOKINGSERVICE']._serialized_start=1929
+  _globals['_BOOKINGSERVICE']._serialized_end=2887
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.type import decimal_pb2 as _decimal_pb2
+from holdfast.auth.v1 import access_pb2 as _access_pb2
 from holdfast.errors.v1 import reason_pb2 as _reason_pb2
 from holdfast.http.v1 import answers_pb2 as _answers_pb2
 from holdfast.payment.v1 import payment_pb2 as _payment_pb2

@@ -32,8 +32,9 @@ class BookingServiceStub:
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`. A caller sees the
-    bookings of the token's user only.
+    Every method needs a token with the scope `bookings`, except
+    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    token's user only.
     """
 
     def __init__(self, channel):
@@ -81,8 +82,9 @@ class BookingServiceServicer:
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`. A caller sees the
-    bookings of the token's user only.
+    Every method needs a token with the scope `bookings`, except
+    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    token's user only.
     """
 
     def ConfirmBooking(self, request, context):
@@ -229,8 +231,9 @@ class BookingService:
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`. A caller sees the
-    bookings of the token's user only.
+    Every method needs a token with the scope `bookings`, except
+    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    token's user only.
     """
 
     @staticmethod

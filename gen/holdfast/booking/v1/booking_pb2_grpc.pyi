@@ -33,8 +33,9 @@ class BookingServiceStub:
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`. A caller sees the
-    bookings of the token's user only.
+    Every method needs a token with the scope `bookings`, except
+    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    token's user only.
     """
 
     @_typing.overload
@@ -122,8 +123,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`. A caller sees the
-    bookings of the token's user only.
+    Every method needs a token with the scope `bookings`, except
+    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    token's user only.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -207,8 +209,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`. A caller sees the
-    bookings of the token's user only.
+    Every method needs a token with the scope `bookings`, except
+    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    token's user only.
     """
 
     @_abc_1.abstractmethod

@@ -3,6 +3,8 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from holdfast.auth.v1 import access_pb2 as _access_pb2
+from holdfast.booking.v1 import booking_pb2 as _booking_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -13,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Saga(_message.Message):
-    __slots__ = ("booking_id", "booking_reference", "name", "state", "step", "direction", "tries", "refusals", "attempt", "owner", "leased_until", "began_at", "last_error", "timeline")
+    __slots__ = ("booking_id", "booking_reference", "name", "state", "step", "direction", "tries", "refusals", "attempt", "owner", "leased_until", "began_at", "last_error", "timeline", "request_id", "trace_id", "booking")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Saga.State]
@@ -85,6 +87,9 @@ class Saga(_message.Message):
     BEGAN_AT_FIELD_NUMBER: _ClassVar[int]
     LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOOKING_FIELD_NUMBER: _ClassVar[int]
     booking_id: int
     booking_reference: str
     name: str
@@ -99,7 +104,10 @@ class Saga(_message.Message):
     began_at: _timestamp_pb2.Timestamp
     last_error: str
     timeline: _containers.RepeatedCompositeFieldContainer[Saga.StepRecord]
-    def __init__(self, booking_id: _Optional[int] = ..., booking_reference: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[Saga.State, str]] = ..., step: _Optional[str] = ..., direction: _Optional[_Union[Saga.Direction, str]] = ..., tries: _Optional[int] = ..., refusals: _Optional[int] = ..., attempt: _Optional[int] = ..., owner: _Optional[str] = ..., leased_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., began_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_error: _Optional[str] = ..., timeline: _Optional[_Iterable[_Union[Saga.StepRecord, _Mapping]]] = ...) -> None: ...
+    request_id: str
+    trace_id: str
+    booking: _booking_pb2.Booking
+    def __init__(self, booking_id: _Optional[int] = ..., booking_reference: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[Saga.State, str]] = ..., step: _Optional[str] = ..., direction: _Optional[_Union[Saga.Direction, str]] = ..., tries: _Optional[int] = ..., refusals: _Optional[int] = ..., attempt: _Optional[int] = ..., owner: _Optional[str] = ..., leased_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., began_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_error: _Optional[str] = ..., timeline: _Optional[_Iterable[_Union[Saga.StepRecord, _Mapping]]] = ..., request_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., booking: _Optional[_Union[_booking_pb2.Booking, _Mapping]] = ...) -> None: ...
 
 class ListSagasRequest(_message.Message):
     __slots__ = ("state", "booking_reference", "page_size", "page_token")

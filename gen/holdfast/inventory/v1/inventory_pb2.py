@@ -27,9 +27,10 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
+from holdfast.auth.v1 import access_pb2 as holdfast_dot_auth_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%holdfast/inventory/v1/inventory.proto\x12\x15holdfast.inventory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\"}\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\x12\n\nseat_count\x18\x04 \x01(\x05\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcc\x01\n\x04Seat\x12\x0f\n\x07seat_id\x18\x01 \x01(\x03\x12\x13\n\x0bseat_number\x18\x02 \x01(\t\x12#\n\x05price\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x32\n\x06status\x18\x04 \x01(\x0e\x32\".holdfast.inventory.v1.Seat.Status\"E\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\r\n\tAVAILABLE\x10\x01\x12\x08\n\x04HELD\x10\x02\x12\n\n\x06\x42OOKED\x10\x03\"\x83\x04\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\x03\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x39\n\x06status\x18\x04 \x01(\x0e\x32).holdfast.inventory.v1.Reservation.Status\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x04seat\x18\x06 \x01(\x0b\x32/.holdfast.inventory.v1.Reservation.ReservedSeat\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x19\n\x11\x62ooking_reference\x18\x08 \x01(\t\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aY\n\x0cReservedSeat\x12\x0f\n\x07seat_id\x18\x01 \x01(\x03\x12\x13\n\x0bseat_number\x18\x02 \x01(\t\x12#\n\x05price\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\"W\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\r\n\tCONFIRMED\x10\x02\x12\r\n\tCANCELLED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\"\xa1\x02\n\x12\x43reateEventRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12#\n\x08\x63urrency\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12N\n\x05seats\x18\x03 \x03(\x0b\x32\x31.holdfast.inventory.v1.CreateEventRequest.NewSeatB\x0c\xbaH\t\x92\x01\x06\x08\x01\x10\xa0\x8d\x06\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x1a\x63\n\x07NewSeat\x12+\n\x0bseat_number\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x10\x01\x18 2\x0b^\\S(.*\\S)?$\x12+\n\x05price\x18\x02 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\"g\n\x10ListSeatsRequest\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"j\n\x11ListSeatsResponse\x12*\n\x05seats\x18\x01 \x03(\x0b\x32\x1b.holdfast.inventory.v1.Seat\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\"\xa9\x01\n\x13ReserveSeatsRequest\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12*\n\x0cseat_numbers\x18\x02 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\x32\x18\x01\"\x06r\x04\x10\x01\x18 \x12\x32\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\xbaH\x07\xaa\x01\x04\x32\x02\x08\x01\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"P\n\x14ReserveSeatsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation\"9\n\x16GetReservationsRequest\x12\x1f\n\x03ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x64\x18\x01\"\x04\"\x02 \x00\"S\n\x17GetReservationsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation\"|\n\x19\x45xtendReservationsRequest\x12+\n\x0freservation_ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x32\x18\x01\"\x04\"\x02 \x00\x12\x32\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\xbaH\x07\xaa\x01\x04\x32\x02\x08\x01\"V\n\x1a\x45xtendReservationsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation\"\x87\x01\n\x1a\x43onfirmReservationsRequest\x12+\n\x0freservation_ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x32\x18\x01\"\x04\"\x02 \x00\x12$\n\x11\x62ooking_reference\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x16\n\x0eretake_expired\x18\x03 \x01(\x08\"W\n\x1b\x43onfirmReservationsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation\"l\n\x19\x43\x61ncelReservationsRequest\x12+\n\x0freservation_ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x32\x18\x01\"\x04\"\x02 \x00\x12\"\n\x11\x62ooking_reference\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"V\n\x1a\x43\x61ncelReservationsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation2\xdb\x08\n\x10InventoryService\x12x\n\x0b\x43reateEvent\x12).holdfast.inventory.v1.CreateEventRequest\x1a\x1c.holdfast.inventory.v1.Event\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/inventory/events:\x01*\x12\x91\x01\n\tListSeats\x12\'.holdfast.inventory.v1.ListSeatsRequest\x1a(.holdfast.inventory.v1.ListSeatsResponse\"1\x90\x02\x01\x82\xd3\xe4\x93\x02(\x12&/api/inventory/events/{event_id}/seats\x12\x8f\x01\n\x0cReserveSeats\x12*.holdfast.inventory.v1.ReserveSeatsRequest\x1a+.holdfast.inventory.v1.ReserveSeatsResponse\"&\x82\xd3\xe4\x93\x02 \"\x1b/api/inventory/reservations:\x01*\x12\x98\x01\n\x0fGetReservations\x12-.holdfast.inventory.v1.GetReservationsRequest\x1a..holdfast.inventory.v1.GetReservationsResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/inventory/reservations\x12\xab\x01\n\x12\x45xtendReservations\x12\x30.holdfast.inventory.v1.ExtendReservationsRequest\x1a\x31.holdfast.inventory.v1.ExtendReservationsResponse\"0\x90\x02\x02\x82\xd3\xe4\x93\x02\'\"\"/api/inventory/reservations/extend:\x01*\x12\xaf\x01\n\x13\x43onfirmReservations\x12\x31.holdfast.inventory.v1.ConfirmReservationsRequest\x1a\x32.holdfast.inventory.v1.ConfirmReservationsResponse\"1\x90\x02\x02\x82\xd3\xe4\x93\x02(\x1a#/api/inventory/reservations/confirm:\x01*\x12\xab\x01\n\x12\x43\x61ncelReservations\x12\x30.holdfast.inventory.v1.CancelReservationsRequest\x1a\x31.holdfast.inventory.v1.CancelReservationsResponse\"0\x90\x02\x02\x82\xd3\xe4\x93\x02\'\"\"/api/inventory/reservations/cancel:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%holdfast/inventory/v1/inventory.proto\x12\x15holdfast.inventory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19google/type/decimal.proto\x1a\x1dholdfast/auth/v1/access.proto\"}\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\x12\n\nseat_count\x18\x04 \x01(\x05\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcc\x01\n\x04Seat\x12\x0f\n\x07seat_id\x18\x01 \x01(\x03\x12\x13\n\x0bseat_number\x18\x02 \x01(\t\x12#\n\x05price\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\x12\x32\n\x06status\x18\x04 \x01(\x0e\x32\".holdfast.inventory.v1.Seat.Status\"E\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\r\n\tAVAILABLE\x10\x01\x12\x08\n\x04HELD\x10\x02\x12\n\n\x06\x42OOKED\x10\x03\"\xe3\x04\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\x03\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x39\n\x06status\x18\x04 \x01(\x0e\x32).holdfast.inventory.v1.Reservation.Status\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x04seat\x18\x06 \x01(\x0b\x32/.holdfast.inventory.v1.Reservation.ReservedSeat\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x19\n\x11\x62ooking_reference\x18\x08 \x01(\t\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63onfirmed_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aY\n\x0cReservedSeat\x12\x0f\n\x07seat_id\x18\x01 \x01(\x03\x12\x13\n\x0bseat_number\x18\x02 \x01(\t\x12#\n\x05price\x18\x03 \x01(\x0b\x32\x14.google.type.Decimal\"W\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\r\n\tCONFIRMED\x10\x02\x12\r\n\tCANCELLED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\"\xa1\x02\n\x12\x43reateEventRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12#\n\x08\x63urrency\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12N\n\x05seats\x18\x03 \x03(\x0b\x32\x31.holdfast.inventory.v1.CreateEventRequest.NewSeatB\x0c\xbaH\t\x92\x01\x06\x08\x01\x10\xa0\x8d\x06\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x1a\x63\n\x07NewSeat\x12+\n\x0bseat_number\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x10\x01\x18 2\x0b^\\S(.*\\S)?$\x12+\n\x05price\x18\x02 \x01(\x0b\x32\x14.google.type.DecimalB\x06\xbaH\x03\xc8\x01\x01\"g\n\x10ListSeatsRequest\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"j\n\x11ListSeatsResponse\x12*\n\x05seats\x18\x01 \x03(\x0b\x32\x1b.holdfast.inventory.v1.Seat\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\"\xa9\x01\n\x13ReserveSeatsRequest\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12*\n\x0cseat_numbers\x18\x02 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\x32\x18\x01\"\x06r\x04\x10\x01\x18 \x12\x32\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\xbaH\x07\xaa\x01\x04\x32\x02\x08\x01\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"P\n\x14ReserveSeatsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation\"9\n\x16GetReservationsRequest\x12\x1f\n\x03ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x64\x18\x01\"\x04\"\x02 \x00\"S\n\x17GetReservationsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation\"|\n\x19\x45xtendReservationsRequest\x12+\n\x0freservation_ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x32\x18\x01\"\x04\"\x02 \x00\x12\x32\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\xbaH\x07\xaa\x01\x04\x32\x02\x08\x01\"V\n\x1a\x45xtendReservationsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation\"\x87\x01\n\x1a\x43onfirmReservationsRequest\x12+\n\x0freservation_ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x32\x18\x01\"\x04\"\x02 \x00\x12$\n\x11\x62ooking_reference\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x16\n\x0eretake_expired\x18\x03 \x01(\x08\"W\n\x1b\x43onfirmReservationsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation\"l\n\x19\x43\x61ncelReservationsRequest\x12+\n\x0freservation_ids\x18\x01 \x03(\x03\x42\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x32\x18\x01\"\x04\"\x02 \x00\x12\"\n\x11\x62ooking_reference\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"V\n\x1a\x43\x61ncelReservationsResponse\x12\x38\n\x0creservations\x18\x01 \x03(\x0b\x32\".holdfast.inventory.v1.Reservation2\xe3\t\n\x10InventoryService\x12\x81\x01\n\x0b\x43reateEvent\x12).holdfast.inventory.v1.CreateEventRequest\x1a\x1c.holdfast.inventory.v1.Event\")\x8a\x80\x19\x05\x61\x64min\x82\xd3\xe4\x93\x02\x1a\"\x15/api/inventory/events:\x01*\x12\xaa\x01\n\tListSeats\x12\'.holdfast.inventory.v1.ListSeatsRequest\x1a(.holdfast.inventory.v1.ListSeatsResponse\"J\x90\x02\x01\x8a\x80\x19\x08\x62ookings\x8a\x80\x19\tinventory\x82\xd3\xe4\x93\x02(\x12&/api/inventory/events/{event_id}/seats\x12\xa8\x01\n\x0cReserveSeats\x12*.holdfast.inventory.v1.ReserveSeatsRequest\x1a+.holdfast.inventory.v1.ReserveSeatsResponse\"?\x8a\x80\x19\x08\x62ookings\x8a\x80\x19\tinventory\x82\xd3\xe4\x93\x02 \"\x1b/api/inventory/reservations:\x01*\x12\xb1\x01\n\x0fGetReservations\x12-.holdfast.inventory.v1.GetReservationsRequest\x1a..holdfast.inventory.v1.GetReservationsResponse\"?\x90\x02\x01\x8a\x80\x19\x08\x62ookings\x8a\x80\x19\tinventory\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/inventory/reservations\x12\xc4\x01\n\x12\x45xtendReservations\x12\x30.holdfast.inventory.v1.ExtendReservationsRequest\x1a\x31.holdfast.inventory.v1.ExtendReservationsResponse\"I\x90\x02\x02\x8a\x80\x19\x08\x62ookings\x8a\x80\x19\tinventory\x82\xd3\xe4\x93\x02\'\"\"/api/inventory/reservations/extend:\x01*\x12\xbc\x01\n\x13\x43onfirmReservations\x12\x31.holdfast.inventory.v1.ConfirmReservationsRequest\x1a\x32.holdfast.inventory.v1.ConfirmReservationsResponse\">\x90\x02\x02\x8a\x80\x19\tinventory\x82\xd3\xe4\x93\x02(\x1a#/api/inventory/reservations/confirm:\x01*\x12\xb8\x01\n\x12\x43\x61ncelReservations\x12\x30.holdfast.inventory.v1.CancelReservationsRequest\x1a\x31.holdfast.inventory.v1.CancelReservationsResponse\"=\x90\x02\x02\x8a\x80\x19\tinventory\x82\xd3\xe4\x93\x02\'\"\"/api/inventory/reservations/cancel:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -73,59 +74,59 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELRESERVATIONSREQUEST'].fields_by_name['booking_reference']._loaded_options = None
   _globals['_CANCELRESERVATIONSREQUEST'].fields_by_name['booking_reference']._serialized_options = b'\272H\004r\002\030@'
   _globals['_INVENTORYSERVICE'].methods_by_name['CreateEvent']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['CreateEvent']._serialized_options = b'\202\323\344\223\002\032\"\025/api/inventory/events:\001*'
+  _globals['_INVENTORYSERVICE'].methods_by_name['CreateEvent']._serialized_options = b'\212\200\031\005admin\202\323\344\223\002\032\"\025/api/inventory/events:\001*'
   _globals['_INVENTORYSERVICE'].methods_by_name['ListSeats']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['ListSeats']._serialized_options = b'\220\002\001\202\323\344\223\002(\022&/api/inventory/events/{event_id}/seats'
+  _globals['_INVENTORYSERVICE'].methods_by_name['ListSeats']._serialized_options = b'\220\002\001\212\200\031\010bookings\212\200\031\tinventory\202\323\344\223\002(\022&/api/inventory/events/{event_id}/seats'
   _globals['_INVENTORYSERVICE'].methods_by_name['ReserveSeats']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['ReserveSeats']._serialized_options = b'\202\323\344\223\002 \"\033/api/inventory/reservations:\001*'
+  _globals['_INVENTORYSERVICE'].methods_by_name['ReserveSeats']._serialized_options = b'\212\200\031\010bookings\212\200\031\tinventory\202\323\344\223\002 \"\033/api/inventory/reservations:\001*'
   _globals['_INVENTORYSERVICE'].methods_by_name['GetReservations']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['GetReservations']._serialized_options = b'\220\002\001\202\323\344\223\002\035\022\033/api/inventory/reservations'
+  _globals['_INVENTORYSERVICE'].methods_by_name['GetReservations']._serialized_options = b'\220\002\001\212\200\031\010bookings\212\200\031\tinventory\202\323\344\223\002\035\022\033/api/inventory/reservations'
   _globals['_INVENTORYSERVICE'].methods_by_name['ExtendReservations']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['ExtendReservations']._serialized_options = b'\220\002\002\202\323\344\223\002\'\"\"/api/inventory/reservations/extend:\001*'
+  _globals['_INVENTORYSERVICE'].methods_by_name['ExtendReservations']._serialized_options = b'\220\002\002\212\200\031\010bookings\212\200\031\tinventory\202\323\344\223\002\'\"\"/api/inventory/reservations/extend:\001*'
   _globals['_INVENTORYSERVICE'].methods_by_name['ConfirmReservations']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['ConfirmReservations']._serialized_options = b'\220\002\002\202\323\344\223\002(\032#/api/inventory/reservations/confirm:\001*'
+  _globals['_INVENTORYSERVICE'].methods_by_name['ConfirmReservations']._serialized_options = b'\220\002\002\212\200\031\tinventory\202\323\344\223\002(\032#/api/inventory/reservations/confirm:\001*'
   _globals['_INVENTORYSERVICE'].methods_by_name['CancelReservations']._loaded_options = None
-  _globals['_INVENTORYSERVICE'].methods_by_name['CancelReservations']._serialized_options = b'\220\002\002\202\323\344\223\002\'\"\"/api/inventory/reservations/cancel:\001*'
-  _globals['_EVENT']._serialized_start=215
-  _globals['_EVENT']._serialized_end=340
-  _globals['_SEAT']._serialized_start=343
-  _globals['_SEAT']._serialized_end=547
-  _globals['_SEAT_STATUS']._serialized_start=478
-  _globals['_SEAT_STATUS']._serialized_end=547
-  _globals['_RESERVATION']._serialized_start=550
-  _globals['_RESERVATION']._serialized_end=1065
-  _globals['_RESERVATION_RESERVEDSEAT']._serialized_start=887
-  _globals['_RESERVATION_RESERVEDSEAT']._serialized_end=976
-  _globals['_RESERVATION_STATUS']._serialized_start=978
-  _globals['_RESERVATION_STATUS']._serialized_end=1065
-  _globals['_CREATEEVENTREQUEST']._serialized_start=1068
-  _globals['_CREATEEVENTREQUEST']._serialized_end=1357
-  _globals['_CREATEEVENTREQUEST_NEWSEAT']._serialized_start=1258
-  _globals['_CREATEEVENTREQUEST_NEWSEAT']._serialized_end=1357
-  _globals['_LISTSEATSREQUEST']._serialized_start=1359
-  _globals['_LISTSEATSREQUEST']._serialized_end=1462
-  _globals['_LISTSEATSRESPONSE']._serialized_start=1464
-  _globals['_LISTSEATSRESPONSE']._serialized_end=1570
-  _globals['_RESERVESEATSREQUEST']._serialized_start=1573
-  _globals['_RESERVESEATSREQUEST']._serialized_end=1742
-  _globals['_RESERVESEATSRESPONSE']._serialized_start=1744
-  _globals['_RESERVESEATSRESPONSE']._serialized_end=1824
-  _globals['_GETRESERVATIONSREQUEST']._serialized_start=1826
-  _globals['_GETRESERVATIONSREQUEST']._serialized_end=1883
-  _globals['_GETRESERVATIONSRESPONSE']._serialized_start=1885
-  _globals['_GETRESERVATIONSRESPONSE']._serialized_end=1968
-  _globals['_EXTENDRESERVATIONSREQUEST']._serialized_start=1970
-  _globals['_EXTENDRESERVATIONSREQUEST']._serialized_end=2094
-  _globals['_EXTENDRESERVATIONSRESPONSE']._serialized_start=2096
-  _globals['_EXTENDRESERVATIONSRESPONSE']._serialized_end=2182
-  _globals['_CONFIRMRESERVATIONSREQUEST']._serialized_start=2185
-  _globals['_CONFIRMRESERVATIONSREQUEST']._serialized_end=2320
-  _globals['_CONFIRMRESERVATIONSRESPONSE']._serialized_start=2322
-  _globals['_CONFIRMRESERVATIONSRESPONSE']._serialized_end=2409
-  _globals['_CANCELRESERVATIONSREQUEST']._serialized_start=2411
-  _globals['_CANCELRESERVATIONSREQUEST']._serialized_end=2519
-  _globals['_CANCELRESERVATIONSRESPONSE']._serialized_start=2521
-  _globals['_CANCELRESERVATIONSRESPONSE']._serialized_end=2607
-  _globals['_INVENTORYSERVICE']._serialized_start=2610
-  _globals['_INVENTORYSERVICE']._serialized_end=3725
+  _globals['_INVENTORYSERVICE'].methods_by_name['CancelReservations']._serialized_options = b'\220\002\002\212\200\031\tinventory\202\323\344\223\002\'\"\"/api/inventory/reservations/cancel:\001*'
+  _globals['_EVENT']._serialized_start=246
+  _globals['_EVENT']._serialized_end=371
+  _globals['_SEAT']._serialized_start=374
+  _globals['_SEAT']._serialized_end=578
+  _globals['_SEAT_STATUS']._serialized_start=509
+  _globals['_SEAT_STATUS']._serialized_end=578
+  _globals['_RESERVATION']._serialized_start=581
+  _globals['_RESERVATION']._serialized_end=1192
+  _globals['_RESERVATION_RESERVEDSEAT']._serialized_start=1014
+  _globals['_RESERVATION_RESERVEDSEAT']._serialized_end=1103
+  _globals['_RESERVATION_STATUS']._serialized_start=1105
+  _globals['_RESERVATION_STATUS']._serialized_end=1192
+  _globals['_CREATEEVENTREQUEST']._serialized_start=1195
+  _globals['_CREATEEVENTREQUEST']._serialized_end=1484
+  _globals['_CREATEEVENTREQUEST_NEWSEAT']._serialized_start=1385
+  _globals['_CREATEEVENTREQUEST_NEWSEAT']._serialized_end=1484
+  _globals['_LISTSEATSREQUEST']._serialized_start=1486
+  _globals['_LISTSEATSREQUEST']._serialized_end=1589
+  _globals['_LISTSEATSRESPONSE']._serialized_start=1591
+  _globals['_LISTSEATSRESPONSE']._serialized_end=1697
+  _globals['_RESERVESEATSREQUEST']._serialized_start=1700
+  _globals['_RESERVESEATSREQUEST']._serialized_end=1869
+  _globals['_RESERVESEATSRESPONSE']._serialized_start=1871
+  _globals['_RESERVESEATSRESPONSE']._serialized_end=1951
+  _globals['_GETRESERVATIONSREQUEST']._serialized_start=1953
+  _globals['_GETRESERVATIONSREQUEST']._serialized_end=2010
+  _globals['_GETRESERVATIONSRESPONSE']._serialized_start=2012
+  _globals['_GETRESERVATIONSRESPONSE']._serialized_end=2095
+  _globals['_EXTENDRESERVATIONSREQUEST']._serialized_start=2097
+  _globals['_EXTENDRESERVATIONSREQUEST']._serialized_end=2221
+  _globals['_EXTENDRESERVATIONSRESPONSE']._serialized_start=2223
+  _globals['_EXTENDRESERVATIONSRESPONSE']._serialized_end=2309
+  _globals['_CONFIRMRESERVATIONSREQUEST']._serialized_start=2312
+  _globals['_CONFIRMRESERVATIONSREQUEST']._serialized_end=2447
+  _globals['_CONFIRMRESERVATIONSRESPONSE']._serialized_start=2449
+  _globals['_CONFIRMRESERVATIONSRESPONSE']._serialized_end=2536
+  _globals['_CANCELRESERVATIONSREQUEST']._serialized_start=2538
+  _globals['_CANCELRESERVATIONSREQUEST']._serialized_end=2646
+  _globals['_CANCELRESERVATIONSRESPONSE']._serialized_start=2648
+  _globals['_CANCELRESERVATIONSRESPONSE']._serialized_end=2734
+  _globals['_INVENTORYSERVICE']._serialized_start=2737
+  _globals['_INVENTORYSERVICE']._serialized_end=3988
 # @@protoc_insertion_point(module_scope)

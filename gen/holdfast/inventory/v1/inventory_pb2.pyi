@@ -5,6 +5,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.type import decimal_pb2 as _decimal_pb2
+from holdfast.auth.v1 import access_pb2 as _access_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -51,7 +52,7 @@ class Seat(_message.Message):
     def __init__(self, seat_id: _Optional[int] = ..., seat_number: _Optional[str] = ..., price: _Optional[_Union[_decimal_pb2.Decimal, _Mapping]] = ..., status: _Optional[_Union[Seat.Status, str]] = ...) -> None: ...
 
 class Reservation(_message.Message):
-    __slots__ = ("reservation_id", "event_id", "user_id", "status", "expires_at", "seat", "currency", "booking_reference", "created_at")
+    __slots__ = ("reservation_id", "event_id", "user_id", "status", "expires_at", "seat", "currency", "booking_reference", "created_at", "confirmed_at", "ended_at")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Reservation.Status]
@@ -82,6 +83,8 @@ class Reservation(_message.Message):
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     BOOKING_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     reservation_id: int
     event_id: int
     user_id: str
@@ -91,7 +94,9 @@ class Reservation(_message.Message):
     currency: str
     booking_reference: str
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, reservation_id: _Optional[int] = ..., event_id: _Optional[int] = ..., user_id: _Optional[str] = ..., status: _Optional[_Union[Reservation.Status, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seat: _Optional[_Union[Reservation.ReservedSeat, _Mapping]] = ..., currency: _Optional[str] = ..., booking_reference: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    confirmed_at: _timestamp_pb2.Timestamp
+    ended_at: _timestamp_pb2.Timestamp
+    def __init__(self, reservation_id: _Optional[int] = ..., event_id: _Optional[int] = ..., user_id: _Optional[str] = ..., status: _Optional[_Union[Reservation.Status, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seat: _Optional[_Union[Reservation.ReservedSeat, _Mapping]] = ..., currency: _Optional[str] = ..., booking_reference: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., confirmed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateEventRequest(_message.Message):
     __slots__ = ("name", "currency", "seats", "idempotency_key")

@@ -102,8 +102,6 @@ class InventoryServiceServicer:
         Returns the event. With an `idempotency_key`, a repeat returns the event of
         the first call and creates nothing.
 
-        Scope: `admin`.
-
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
         number occurs twice, the currency is not in ISO 4217 or has fewer decimals
         than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
@@ -116,7 +114,7 @@ class InventoryServiceServicer:
         """Lists the seats of an event in the order in which they were created, page by
         page, each with its state at the time of the call.
 
-        Scope: `bookings` or `inventory`. Has no effects.
+        Has no effects.
 
         Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
         (`INVALID_FIELD`: a page token that is not from this list).
@@ -132,7 +130,7 @@ class InventoryServiceServicer:
         earlier hold is over is free. With an `idempotency_key`, a repeat returns the
         reservations of the first call, as they are now, and holds nothing more.
 
-        Scope: `bookings` or `inventory`; the holder is the token's user.
+        The holder is the token's user.
 
         Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
         (`INVALID_FIELD`: an unknown seat number, a `ttl` over the bound;
@@ -183,8 +181,6 @@ class InventoryServiceServicer:
         `booking_reference` returns the same again; a call that arrives after
         `CancelReservations` is refused, so it can never book a seat twice.
 
-        Scope: `inventory`.
-
         Errors: `NOT_FOUND` (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION`
         (`RESERVATION_EXPIRED`; `RESERVATION_NOT_ACTIVE`: cancelled, or confirmed for
         another booking).
@@ -203,8 +199,6 @@ class InventoryServiceServicer:
         nothing. A reservation that has expired is cancelled for its booking, so that
         a late `ConfirmReservations` with `retake_expired` is refused; without a
         `booking_reference` it stays as it is.
-
-        Scope: `inventory`.
 
         Errors: `NOT_FOUND` (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION`
         (`RESERVATION_NOT_ACTIVE`: confirmed, and no `booking_reference` is given).

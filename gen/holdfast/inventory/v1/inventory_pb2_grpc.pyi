@@ -50,8 +50,6 @@ class InventoryServiceStub:
     Returns the event. With an `idempotency_key`, a repeat returns the event of
     the first call and creates nothing.
 
-    Scope: `admin`.
-
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
     number occurs twice, the currency is not in ISO 4217 or has fewer decimals
     than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
@@ -60,7 +58,7 @@ class InventoryServiceStub:
     """Lists the seats of an event in the order in which they were created, page by
     page, each with its state at the time of the call.
 
-    Scope: `bookings` or `inventory`. Has no effects.
+    Has no effects.
 
     Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
     (`INVALID_FIELD`: a page token that is not from this list).
@@ -72,7 +70,7 @@ class InventoryServiceStub:
     earlier hold is over is free. With an `idempotency_key`, a repeat returns the
     reservations of the first call, as they are now, and holds nothing more.
 
-    Scope: `bookings` or `inventory`; the holder is the token's user.
+    The holder is the token's user.
 
     Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
     (`INVALID_FIELD`: an unknown seat number, a `ttl` over the bound;
@@ -111,8 +109,6 @@ class InventoryServiceStub:
     `booking_reference` returns the same again; a call that arrives after
     `CancelReservations` is refused, so it can never book a seat twice.
 
-    Scope: `inventory`.
-
     Errors: `NOT_FOUND` (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION`
     (`RESERVATION_EXPIRED`; `RESERVATION_NOT_ACTIVE`: cancelled, or confirmed for
     another booking).
@@ -127,8 +123,6 @@ class InventoryServiceStub:
     nothing. A reservation that has expired is cancelled for its booking, so that
     a late `ConfirmReservations` with `retake_expired` is refused; without a
     `booking_reference` it stays as it is.
-
-    Scope: `inventory`.
 
     Errors: `NOT_FOUND` (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION`
     (`RESERVATION_NOT_ACTIVE`: confirmed, and no `booking_reference` is given).
@@ -156,8 +150,6 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     Returns the event. With an `idempotency_key`, a repeat returns the event of
     the first call and creates nothing.
 
-    Scope: `admin`.
-
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
     number occurs twice, the currency is not in ISO 4217 or has fewer decimals
     than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
@@ -166,7 +158,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Lists the seats of an event in the order in which they were created, page by
     page, each with its state at the time of the call.
 
-    Scope: `bookings` or `inventory`. Has no effects.
+    Has no effects.
 
     Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
     (`INVALID_FIELD`: a page token that is not from this list).
@@ -178,7 +170,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     earlier hold is over is free. With an `idempotency_key`, a repeat returns the
     reservations of the first call, as they are now, and holds nothing more.
 
-    Scope: `bookings` or `inventory`; the holder is the token's user.
+    The holder is the token's user.
 
     Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
     (`INVALID_FIELD`: an unknown seat number, a `ttl` over the bound;
@@ -217,8 +209,6 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     `booking_reference` returns the same again; a call that arrives after
     `CancelReservations` is refused, so it can never book a seat twice.
 
-    Scope: `inventory`.
-
     Errors: `NOT_FOUND` (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION`
     (`RESERVATION_EXPIRED`; `RESERVATION_NOT_ACTIVE`: cancelled, or confirmed for
     another booking).
@@ -233,8 +223,6 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     nothing. A reservation that has expired is cancelled for its booking, so that
     a late `ConfirmReservations` with `retake_expired` is refused; without a
     `booking_reference` it stays as it is.
-
-    Scope: `inventory`.
 
     Errors: `NOT_FOUND` (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION`
     (`RESERVATION_NOT_ACTIVE`: confirmed, and no `booking_reference` is given).
@@ -265,8 +253,6 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         Returns the event. With an `idempotency_key`, a repeat returns the event of
         the first call and creates nothing.
 
-        Scope: `admin`.
-
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
         number occurs twice, the currency is not in ISO 4217 or has fewer decimals
         than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
@@ -281,7 +267,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the seats of an event in the order in which they were created, page by
         page, each with its state at the time of the call.
 
-        Scope: `bookings` or `inventory`. Has no effects.
+        Has no effects.
 
         Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
         (`INVALID_FIELD`: a page token that is not from this list).
@@ -299,7 +285,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         earlier hold is over is free. With an `idempotency_key`, a repeat returns the
         reservations of the first call, as they are now, and holds nothing more.
 
-        Scope: `bookings` or `inventory`; the holder is the token's user.
+        The holder is the token's user.
 
         Errors: `NOT_FOUND` (`EVENT_NOT_FOUND`), `INVALID_ARGUMENT`
         (`INVALID_FIELD`: an unknown seat number, a `ttl` over the bound;
@@ -356,8 +342,6 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         `booking_reference` returns the same again; a call that arrives after
         `CancelReservations` is refused, so it can never book a seat twice.
 
-        Scope: `inventory`.
-
         Errors: `NOT_FOUND` (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION`
         (`RESERVATION_EXPIRED`; `RESERVATION_NOT_ACTIVE`: cancelled, or confirmed for
         another booking).
@@ -378,8 +362,6 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         nothing. A reservation that has expired is cancelled for its booking, so that
         a late `ConfirmReservations` with `retake_expired` is refused; without a
         `booking_reference` it stays as it is.
-
-        Scope: `inventory`.
 
         Errors: `NOT_FOUND` (`RESERVATION_NOT_FOUND`), `FAILED_PRECONDITION`
         (`RESERVATION_NOT_ACTIVE`: confirmed, and no `booking_reference` is given).
