@@ -144,6 +144,15 @@ class BookingKeys(Keys, Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Some sagas, counted."""
+
+    count: int
+    # When the first of them began.
+    oldest: datetime
+
+
 class SagaStore(Protocol):
     """The stored sagas and their timelines, within one unit of work."""
 
@@ -184,6 +193,9 @@ class SagaStore(Protocol):
         self, last: tuple[int, str] | None, state: State | None, booking_reference: str, limit: int
     ) -> list[tuple[Saga, str]]:
         """Sagas older than one, newest first, with the references of their bookings."""
+
+    async def census(self, states: Sequence[State]) -> dict[State, Counted]:
+        """How many sagas are in each of these states, and since when; not those without any."""
 
     async def add_step(self, step_id: int, saga: Saga, step: StepRecord) -> None:
         """Store what an action came to."""

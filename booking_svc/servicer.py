@@ -16,6 +16,7 @@ from booking_svc.usecases.operate_sagas import OperateSagas
 from booking_svc.usecases.read_bookings import ReadBookings
 from booking_svc.usecases.watch_booking import WatchBooking
 from chassis import context as call_context
+from chassis import tracing
 from chassis.access import access_of
 from chassis.errors import DomainError
 from chassis.events import EventFeed
@@ -56,8 +57,9 @@ class BookingServicer(rpc.BookingServiceServicer):
         if answer.replayed:
             call_context.mark_replayed()
         if isinstance(answer.message, DomainError):
+            tracing.note(booking_reference=answer.message.metadata.get("bookingReference", ""))
             raise answer.message
-        return pb.Booking.FromString(answer.message)
+        return _seen(pb.Booking.FromString(answer.message))
 
     async def ListMyBookings(
         self, request: pb.ListMyBookingsRequest, context: Any
@@ -72,12 +74,12 @@ class BookingServicer(rpc.BookingServiceServicer):
     async def GetBooking(self, request: pb.GetBookingRequest, context: Any) -> pb.Booking:
         """See the contract."""
         user_id = call_context.caller().user_id
-        return translate.booking(await self._read.one(user_id, request.booking_id))
+        return _seen(translate.booking(await self._read.one(user_id, request.booking_id)))
 
     async def CancelBooking(self, request: pb.CancelBookingRequest, context: Any) -> pb.Booking:
         """See the contract."""
         user_id = call_context.caller().user_id
-        return translate.booking(await self._cancel(user_id, request.booking_id))
+        return _seen(translate.booking(await self._cancel(user_id, request.booking_id)))
 
     async def WatchBooking(
         self, request: pb.WatchBookingRequest, context: Any
@@ -85,7 +87,7 @@ class BookingServicer(rpc.BookingServiceServicer):
         """See the contract."""
         user_id = call_context.caller().user_id
         async for booking in self._watch(user_id, request.booking_id):
-            yield translate.booking(booking)
+            yield _seen(translate.booking(booking))
 
     async def StreamBookingEvents(
         self, request: pb.StreamBookingEventsRequest, context: Any
@@ -93,6 +95,12 @@ class BookingServicer(rpc.BookingServiceServicer):
         """See the contract."""
         async for event in self._feed.stream(self._feed.position(request.cursor)):
             yield translate.booking_event(event, self._feed.cursor(event))
+
+
+def _seen(booking: pb.Booking) -> pb.Booking:
+    """The booking, after its reference was noted for the log line of this call."""
+    tracing.note(booking_reference=booking.booking_reference)
+    return booking
 
 
 class SagaServicer(saga_rpc.SagaServiceServicer):

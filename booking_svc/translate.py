@@ -9,6 +9,7 @@ from booking_svc.saga.runner import StepRecord
 from booking_svc.usecases.confirm_booking import BookingRequest
 from booking_svc.usecases.operate_sagas import SagaPage, SagaView
 from booking_svc.usecases.read_bookings import BookingPage
+from chassis import tracing
 from chassis.events import Event
 from chassis.messages import decimal, duration, payment_method, timestamp
 

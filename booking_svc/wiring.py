@@ -20,6 +20,7 @@ from booking_svc.ports import Answers, Bookings
 from booking_svc.saga.machine import Patience
 from booking_svc.saga.runner import Runner
 from booking_svc.servicer import ACCESS, NAME, SAGAS_NAME, BookingServicer, SagaServicer
+from booking_svc.usecases import census
 from booking_svc.usecases.answering import Answering, Lifetimes
 from booking_svc.usecases.cancel_booking import CancelBooking
 from booking_svc.usecases.changes import Changes
@@ -117,8 +118,9 @@ class _Others:
         to_inventory = open_channel(settings.inventory_target, inventory_client.SERVICE)
         to_payments = open_channel(settings.payment_target, payment_client.SERVICE)
         self._channels = (to_inventory, to_payments)
-        self.charging = Outgoing(token, breaker_to("payments"))
-        self.inventory = InventoryClient(to_inventory, Outgoing(token, breaker_to("inventory")))
+        self.charging = Outgoing(payment_client.SERVICE, token, breaker_to("payments"))
+        holding = Outgoing(inventory_client.SERVICE, token, breaker_to("inventory"))
+        self.inventory = InventoryClient(to_inventory, holding)
         self.payments = PaymentClient(to_payments, self.charging, settings.payment_timeout_s)
 
     async def close(self) -> None:
@@ -197,7 +199,14 @@ def _workers(
         Worker("payments", follow.run_once, RECONNECT_S),
         Worker("outbox", base.feed.run_once, NUMBERING_S, base.news),
         Worker("keys", purge.run_once, INTERVAL_S),
+        *_census(settings, base),
     )
+
+
+def _census(settings: BookingSettings, base: _Base) -> tuple[Worker, ...]:
+    """Only where somebody reads what is counted."""
+    count = census.Census(base.transactions, base.clock).run_once
+    return (Worker("census", count, census.INTERVAL_S),) if settings.metrics_listen else ()
 
 
 def own_token(auth: AuthSettings) -> ServiceToken:

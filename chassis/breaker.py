@@ -7,11 +7,14 @@ from enum import Enum, auto
 
 import structlog
 
+from chassis import metrics
 from chassis.errors import CircuitOpen
 
 log = structlog.get_logger(__name__)
 
 FAILURES_MAX = 5
+# As `holdfast_breaker_state` tells them.
+CLOSED, HALF_OPEN, OPEN = 0, 1, 2
 OPEN_S = 2.0
 
 
@@ -59,6 +62,8 @@ class Breaker:
         # When the trial is due; none: closed.
         self._trial_at: float | None = None
         self._trial_runs = False
+        self._state = metrics.BREAKER.labels(name)
+        self._state.set(CLOSED)
 
     @property
     def is_open(self) -> bool:
@@ -75,6 +80,8 @@ class Breaker:
         if self.is_open:
             raise CircuitOpen(self._name, self._left_s() or self._open_s)
         trial = self._trial_runs = self._trial_at is not None
+        if trial:
+            self._state.set(HALF_OPEN)
         verdict = Verdict.NOTHING
         try:
             yield
@@ -104,9 +111,11 @@ class Breaker:
         if self._trial_at is None:
             log.warning("circuit_opened", target=self._name)
         self._trial_at = self._now() + self._open_s
+        self._state.set(OPEN)
 
     def _close(self) -> None:
         if self._trial_at is not None:
             log.info("circuit_closed", target=self._name)
+            self._state.set(CLOSED)
         self._failures = 0
         self._trial_at = None

@@ -1,8 +1,9 @@
 """Calls to other services: kept-alive channels, retries where they are safe, deadlines spent."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import nullcontext
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import grpc
@@ -11,7 +12,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from chassis import context
+from chassis import context, metrics, tracing
 from chassis.breaker import Breaker, Verdict
 from chassis.errors import DeadlineTooShort, DependencyUnavailable
 from chassis.status import from_rpc_error
@@ -67,8 +68,13 @@ def open_channel(target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
 class Outgoing:
     """Makes calls in a service's own name, within the time that its caller has left."""
 
-    def __init__(self, token: ServiceToken, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, service: ServiceDescriptor, token: ServiceToken, breaker: Breaker | None = None
+    ) -> None:
         """Call one other service with this token, behind this breaker (see `breaker_to`)."""
+        self._service = service.full_name
+        # Each method has a request message of its own: it tells which one is called.
+        self._methods = {method.input_type.full_name: method.name for method in service.methods}
         self._token = token
         self._breaker = breaker
 
@@ -97,12 +103,13 @@ class Outgoing:
             budget_s = context.remaining_s(timeout_s + MARGIN_S) - MARGIN_S
         if budget_s <= 0:
             raise DeadlineTooShort
-        metadata = self._metadata()
-        if idempotency_key:
-            metadata.append(("idempotency-key", idempotency_key))
         with self._breaker.guard() if self._breaker is not None else nullcontext():
             try:
-                return await method(request, timeout=budget_s, metadata=metadata)
+                with seen(self._service, self._methods[request.DESCRIPTOR.full_name]):
+                    metadata = self._metadata()
+                    if idempotency_key:
+                        metadata.append(("idempotency-key", idempotency_key))
+                    return await method(request, timeout=budget_s, metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and budget_s < timeout_s:
                     # It was the caller's time that ran out, not the other service's.
@@ -128,7 +135,27 @@ class Outgoing:
         return [
             ("authorization", f"Bearer {self._token.current()}"),
             ("x-request-id", context.request_id.get()),
+            *tracing.handed_on(),
         ]
+
+
+@contextmanager
+def seen(service: str, method: str) -> Iterator[None]:
+    """Surround a call that answers once, for the traces and the metrics."""
+    began, code = time.perf_counter(), grpc.StatusCode.CANCELLED
+    with tracing.calling(f"{service}/{method}", **{"rpc.system": "grpc"}) as span:
+        try:
+            yield
+            code = grpc.StatusCode.OK
+        except grpc.aio.AioRpcError as error:
+            code = error.code()
+            if code in FAILURES:
+                tracing.fail(span, code.name)
+            raise
+        finally:
+            span.set_attribute("rpc.grpc.status_code", code.value[0])
+            metrics.CALLED.labels(service, method, code.name).inc()
+            metrics.CALLING.labels(service, method).observe(time.perf_counter() - began)
 
 
 def breaker_to(target: str) -> Breaker:

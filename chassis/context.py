@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 ADMIN = "admin"
+REPLAYED = ("idempotent-replayed", "true")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 # A moment on the clock of the event loop, in seconds; none: no caller is waiting.
@@ -13,6 +14,10 @@ deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 answer_metadata: ContextVar[list[tuple[str, str]] | None] = ContextVar(
     "answer_metadata", default=None
 )
+# Why the call was refused: the reason of its error.
+reason: ContextVar[str] = ContextVar("reason", default="")
+# Who knows the call's idempotency key; empty: it has none.
+key_source: ContextVar[str] = ContextVar("key_source", default="")
 _caller: ContextVar["Caller | None"] = ContextVar("caller", default=None)
 
 
@@ -58,4 +63,4 @@ def mark_replayed() -> None:
     """Say in the answer that it is a stored one."""
     pairs = answer_metadata.get()
     if pairs is not None:
-        pairs.append(("idempotent-replayed", "true"))
+        pairs.append(REPLAYED)

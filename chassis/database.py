@@ -11,8 +11,9 @@ What the servers do, found by running them:
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +23,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from chassis.errors import CommitUnknown, DependencyUnavailable, Overloaded
+from chassis import metrics, tracing
+from chassis.errors import CommitUnknown, DependencyUnavailable, DomainError, Overloaded
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +50,8 @@ SESSION = (
     " /*M!100300 , SESSION idle_write_transaction_timeout = 30 */"
 )
 UNAVAILABLE = "the database is not available"
+# What a database does to a unit; any other refusal is the unit's own.
+OURS = (CommitUnknown, DependencyUnavailable, Overloaded)
 
 MYSQL_RUN_AGAIN = {1020, 1205, 1213}
 MYSQL_LOST = {1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
@@ -59,13 +63,18 @@ MYSQL_CHECK_FAILED = {3819, 4025}
 class Database:
     """The engines of one database: one that commits each statement, one for units of work."""
 
-    def __init__(self, url: str) -> None:
-        """Prepare for a database by its SQLAlchemy URL; connects when first used."""
+    def __init__(self, url: str, name: str = "main") -> None:
+        """Prepare for a database by its SQLAlchemy URL; connects when first used.
+
+        `name` is what the metrics of a program that has several call it.
+        """
+        self._name = name
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.reader = self._engine(url, "AUTOCOMMIT", POOL_SIZE)
+        self._watch("reader", self.reader, POOL_SIZE)
         # Of its own, so that a busy pool is not taken for a dead database.
         self._probe = self._engine(url, "AUTOCOMMIT", 1)
         # SQLite has one writer at a time: to wait for it in the pool is fair, and costs no polling.
@@ -73,6 +82,7 @@ class Database:
             self.writer = self._engine(url, None, 1)
         else:
             self.writer = self._engine(url, "READ COMMITTED", POOL_SIZE)
+        self._watch("writer", self.writer, 1 if self.is_sqlite else POOL_SIZE)
 
     async def ping(self) -> None:
         """Ask the database for an answer.
@@ -94,7 +104,8 @@ class Database:
         Raises:
             DependencyUnavailable: the database cannot be reached.
         """
-        return await self._again_if_asked(lambda: self._read_once(unit))
+        with self._measured("read"):
+            return await self._again_if_asked(lambda: self._read_once(unit), "read")
 
     async def write(
         self,
@@ -112,7 +123,8 @@ class Database:
             Overloaded: no connection came free in time. Nothing was done.
         """
         try:
-            return await self._again_if_asked(lambda: self._write_once(unit))
+            with self._measured("write"):
+                return await self._again_if_asked(lambda: self._write_once(unit), "write")
         except CommitUnknown:
             found = await self._look_up(landed) if landed is not None else None
             if found is None:
@@ -128,7 +140,24 @@ class Database:
             with suppress(DependencyUnavailable, Overloaded):
                 return await self.read(landed)
 
-    async def _again_if_asked(self, once: Callable[[], Awaitable[Result]]) -> Result:
+    @contextmanager
+    def _measured(self, kind: str) -> Iterator[None]:
+        began, outcome = time.perf_counter(), "cancelled"
+        try:
+            with tracing.part(f"database {kind}"):
+                yield
+            outcome = "ok"
+        except DomainError as error:
+            outcome = "failed" if isinstance(error, OURS) else "refused"
+            raise
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            duration_s = time.perf_counter() - began
+            metrics.UNITS.labels(self._name, kind, outcome).observe(duration_s)
+
+    async def _again_if_asked(self, once: Callable[[], Awaitable[Result]], kind: str) -> Result:
         for attempt in range(ATTEMPTS_MAX):
             try:
                 return await once()
@@ -142,6 +171,7 @@ class Database:
                 if not _run_again(error):
                     raise _unavailable(error) or error from None
                 log.debug("unit_runs_again", attempt=attempt, cause=str(error.orig))
+                metrics.RERUNS.labels(self._name, kind).inc()
             await asyncio.sleep(random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2**attempt)))
         raise DependencyUnavailable(UNAVAILABLE)
 
@@ -188,6 +218,10 @@ class Database:
         except BaseException:
             await connection.invalidate()
             raise
+
+    def _watch(self, name: str, engine: AsyncEngine, most: int) -> None:
+        pool: Any = engine.pool
+        metrics.watch_pool(self._name, name, most, pool.checkedout, pool.checkedin)
 
     def _engine(self, url: str, isolation_level: Any, pool_size: int) -> AsyncEngine:
         options: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from chassis import context
 from chassis.errors import (
     IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
@@ -22,6 +23,8 @@ from chassis.errors import (
 
 METADATA_NAME = "idempotency-key"
 WAIT_METADATA_NAME = "idempotency-wait"
+# Who knew a key, for the counters: the database decides, and something faster may know it too.
+DATABASE = "database"
 # Printable ASCII; no space at either end, where transports trim it.
 _VALID = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 
@@ -73,6 +76,8 @@ def read_key(metadata: Sequence[tuple[str, str | bytes]] | None, in_request: str
             "an idempotency key is 1 to 255 printable ASCII characters, with no space at an end"
         )
         raise IdempotencyKeyInvalid(message)
+    if key:
+        context.key_source.set(DATABASE)
     return key or ""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from chassis import context
+from chassis import context, tracing
 
 NOISY = ("sqlalchemy", "alembic", "aiosqlite", "asyncio", "grpc_reflection", "httpx", "uvicorn")
 
@@ -59,4 +59,7 @@ class _Facts:
         present = context.request_id.get()
         if present:
             event.setdefault("request_id", present)
+        trace_id = tracing.trace_id()
+        if trace_id:
+            event["trace_id"] = trace_id
         return event

@@ -60,7 +60,7 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
         mistakes = "\n".join(f"  {line}" for line in str(error).splitlines())
         sys.stderr.write(f"{program.name}: the settings are not right:\n{mistakes}\n")
         return EXIT_USAGE
-    except (AddressTaken, migrations.SchemaError) as error:
+    except (AddressTaken, metrics.MetricsAddressTaken, migrations.SchemaError) as error:
         sys.stderr.write(f"{program.name}: {error}\n")
         return EXIT_FAILURE
     except (DBAPIError, OSError) as error:
@@ -94,11 +94,14 @@ async def _serve(program: Program) -> None:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         if database.is_sqlite:
+        # What is left to send is sent last of all, and must not keep the loop from stopping.
+        stack.push_async_callback(asyncio.to_thread, tracing.configure(program.name))
             await migrations.migrate(database, program.migrations)
         else:
             await migrations.require_current(database, program.migrations, program.name)
         hosted = await program.wire(settings, auth, database)
         limits = Limits(settings.calls_max, settings.streams_max)
+        await stack.enter_async_context(metrics.served(program.name, settings.metrics_listen))
         await stack.enter_async_context(
             running(hosted, settings.listen, verifier, settings.shutdown_grace_s, limits)
         )
@@ -135,6 +138,7 @@ def _parser(program: Program) -> argparse.ArgumentParser:
         nargs="?",
         choices=("serve", "migrate"),
         default="serve",
-        help="serve (the default), or bring the database to the newest schema",
+        help="serve (the default); bring the database to the newest schema; or ask the one that"
+        " runs on this machine whether it serves, where its LISTEN setting says",
     )
     return parser

@@ -41,6 +41,11 @@ def _database_url(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+MetricsListen = Annotated[
+    str,
+    AfterValidator(lambda value: value and _address(value)),
+    Field(description="where metrics are served, HOST:PORT, at /metrics; empty: nowhere"),
+]
 Loaded = TypeVar("Loaded", bound=BaseSettings)
 
 
@@ -73,6 +78,7 @@ class ServiceSettings(BaseSettings):
 
     listen: Address
     database_url: DatabaseUrl
+    metrics_listen: MetricsListen = ""
     log_level: str = Field(
         default="info",
         pattern="^(debug|info|warning|error)$",

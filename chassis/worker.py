@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from chassis import metrics
 from chassis.bell import Bell
 from chassis.errors import DependencyUnavailable, Overloaded
 from chassis.tasks import is_cancelled
@@ -34,10 +35,12 @@ class Worker:
         So it is when something that the work waits for is cancelled, and not the work.
         """
         while True:
-            more = False
+            more, outcome = False, "failed"
             heard = self.bell.rings
             try:
                 more = await self.run_once()
+                outcome = "ok"
+                metrics.LAST_SUCCESS.labels(self.name).set_to_current_time()
             except (DependencyUnavailable, Overloaded) as error:
                 # It comes back, and the next round finds the same work.
                 log.warning("worker_waits", worker=self.name, cause=error.message)
@@ -45,6 +48,7 @@ class Worker:
                 if is_cancelled():
                     raise
                 log.exception("worker_failed", worker=self.name)
+            metrics.ROUNDS.labels(self.name, outcome).inc()
             if not more:
                 pause_s = self.interval_s * random.uniform(1 - JITTER, 1 + JITTER)
                 await self.bell.wait(pause_s, heard)

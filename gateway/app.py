@@ -28,22 +28,26 @@ from gateway.errors import (
 )
 from gateway.exchange import CallerGone, Exchange, Receive, Scope, Send
 from gateway.limits import Places, Rates
+from gateway.observation import observed
 from gateway.router import Router
 from gateway.status import CLIENT_CLOSED_REQUEST, Answered
 from gateway.upstream import Failed, Upstream
 
 log = structlog.get_logger("gateway.requests")
 
+# What a page is called where routes are told apart.
+PAGE = "(page)"
+
 # What is at a path that no contract has: a page, or nothing. The second is `If-None-Match`.
 Page = Callable[[str, str], Awaitable[Response | None]]
-
-PATH_SHOWN_MAX = 300
 
 
 @dataclass(frozen=True)
 class Route:
     """A way to reach a method, ready to be taken."""
 
+    # Of its path, as the contract has it.
+    template: str
     binder: Binder
     upstream: Upstream
     told: Answered
@@ -77,20 +81,12 @@ class App:
         """Serve one request; whatever goes wrong is an answer too."""
         if scope["type"] != "http":
             return
-        began = time.perf_counter()
         exchange = Exchange(scope, receive, self._patient(send), self._always)
-        try:
-            await self._answer(exchange)
-        except CallerGone:
-            exchange.status = CLIENT_CLOSED_REQUEST
-        finally:
-            log.info(
-                "request",
-                method=exchange.verb,
-                path=exchange.path[:PATH_SHOWN_MAX],
-                status=exchange.status,
-                duration_ms=round((time.perf_counter() - began) * 1000, 1),
-            )
+        with observed(exchange):
+            try:
+                await self._answer(exchange)
+            except CallerGone:
+                exchange.status = CLIENT_CLOSED_REQUEST
 
     def _patient(self, send: Send) -> Send:
         """The same, but for a caller that reads nothing for long: it is as good as gone."""
@@ -137,6 +133,7 @@ class App:
         self._rates.take(caller)
         found = self._router.match(exchange.verb, exchange.raw_path)
         route = found.target
+        exchange.route = route.template
         with (self._streams if route.is_stream else self._places).taken(caller):
             body = await self._body(exchange, route)
             message = route.binder.request(
@@ -155,6 +152,7 @@ class App:
         page = await self._page(exchange.path, exchange.headers.get("if-none-match", ""))
         if page is None:
             return False
+        exchange.route = PAGE
         if exchange.verb not in ("GET", "HEAD"):
             raise WrongMethod({"GET", "HEAD", "OPTIONS"})
         await exchange.respond(page)

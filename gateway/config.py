@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chassis.settings import Address
+from chassis.settings import Address, MetricsListen
 
 # As browsers write them: in lower case, without a path.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]+")
@@ -98,6 +98,7 @@ class GatewaySettings(BaseSettings):
         description="origins whose pages may call, by spaces, such as https://shop.example;"
         " empty: none",
     )
+    metrics_listen: MetricsListen = ""
     docs: bool = Field(default=True, description="whether /docs and /openapi.json are served")
     shutdown_grace_s: float = Field(
         default=50.0,

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 # A header that says who asks, or what is asked, must not be there twice.
 ONCE = frozenset({"authorization", "idempotency-key", "content-type", "content-length", "host"})
+# Of W3C Trace Context.
+TRACE = (b"traceparent", b"tracestate")
 # A caller that leaves is noticed so much later.
 UNWATCHED_S = 0.02
 
@@ -49,6 +51,8 @@ class Exchange:
         self.headers: dict[str, str] = {}
         # Its request id.
         self.name = ""
+        # The template of the path that it took, as the contract has it.
+        self.route = "(none)"
         # Of the answer; 0: there is none yet.
         self.status = 0
 
@@ -74,6 +78,15 @@ class Exchange:
             twice = [name for name in ONCE if names.count(name) > 1]
             if twice:
                 raise Invalid(*((name, "is given twice") for name in sorted(twice)))
+
+    @property
+    def trace(self) -> dict[str, str]:
+        """The headers by which a caller hands on its trace."""
+        return {
+            name.decode(): value.decode("latin-1")
+            for name, value in self._scope["headers"]
+            if name in TRACE
+        }
 
     @property
     def has_body(self) -> bool:

@@ -11,6 +11,8 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from chassis import tracing
+from chassis.channels import seen
 from gateway.metadata import Metadata, Pairs
 
 HEALTH_TIMEOUT_S = 2.0
@@ -63,9 +65,9 @@ class Upstream:
 
     def __init__(self, channel: grpc.aio.Channel, method: MethodDescriptor) -> None:
         """Call it over this channel."""
-        path = f"/{method.containing_service.full_name}/{method.name}"
+        self._labels = (method.containing_service.full_name, method.name)
         make: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
-        self._method: Any = make(path)
+        self._method: Any = make("/" + "/".join(self._labels))
 
     async def call(self, data: bytes, metadata: Metadata, timeout_s: float) -> Answer:
         """Call a method that answers once.
@@ -73,10 +75,13 @@ class Upstream:
         Raises:
             Failed: as it says.
         """
-        call = self._method(data, metadata=metadata, timeout=timeout_s)
         try:
-            message = await call
-            return Answer(message, await call.initial_metadata(), await call.trailing_metadata())
+            with seen(*self._labels):
+                call = self._method(data, metadata=_traced(metadata), timeout=timeout_s)
+                message = await call
+                return Answer(
+                    message, await call.initial_metadata(), await call.trailing_metadata()
+                )
         except grpc.aio.AioRpcError as error:
             raise failed(error) from None
 
@@ -88,7 +93,7 @@ class Upstream:
         Raises:
             Failed: as it says.
         """
-        call = self._method(data, metadata=metadata, timeout=timeout_s)
+        call = self._method(data, metadata=_traced(metadata), timeout=timeout_s)
         try:
             async for message in call:
                 yield message
@@ -137,6 +142,12 @@ def failed(error: grpc.aio.AioRpcError) -> Failed:
         retry_after_s=delay_s if retry.HasField("retry_delay") else None,
         trailing=error.trailing_metadata(),
     )
+
+
+def _traced(metadata: Metadata) -> Metadata:
+    """The same, with the present span in the place of the caller's."""
+    own = dict(tracing.handed_on())
+    return (*(pair for pair in metadata if pair[0] not in own), *own.items())
 
 
 def _details(error: grpc.aio.AioRpcError) -> Any:

@@ -89,6 +89,7 @@ def _route(binding: Binding, channel: grpc.aio.Channel, codec: Codec) -> Route:
             return codec.encode_field(message, field)
 
     return Route(
+        template=binding.template.text,
         binder=Binder(binding, codec),
         upstream=Upstream(channel, method),
         told=status.of_success(method),

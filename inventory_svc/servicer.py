@@ -8,6 +8,7 @@ from holdfast.inventory.v1 import inventory_pb2 as pb
 from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
 
 from chassis import context as call_context
+from chassis import tracing
 from chassis.access import access_of
 from chassis.clock import Clock
 from chassis.idempotency import read_key
@@ -76,6 +77,7 @@ class InventoryServicer(rpc.InventoryServiceServicer):
         self, request: pb.ConfirmReservationsRequest, context: Any
     ) -> pb.ConfirmReservationsResponse:
         """See the contract."""
+        tracing.note(booking_reference=request.booking_reference)
         held = await self._reservations.confirm(
             request.reservation_ids,
             request.booking_reference,
@@ -87,6 +89,7 @@ class InventoryServicer(rpc.InventoryServiceServicer):
         self, request: pb.CancelReservationsRequest, context: Any
     ) -> pb.CancelReservationsResponse:
         """See the contract."""
+        tracing.note(booking_reference=request.booking_reference)
         held = await self._reservations.cancel(request.reservation_ids, request.booking_reference)
         return pb.CancelReservationsResponse(reservations=self._messages(held))
 

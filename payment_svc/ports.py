@@ -140,6 +140,15 @@ class Webhooks(Protocol):
         """Store what came of a try; false if another has tried it meanwhile."""
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Some payments or refunds, counted."""
+
+    count: int
+    # When the first of them was asked for; none: there are none.
+    oldest: datetime | None
+
+
 class Ledger(Protocol):
     """The stored payments and refunds, within one unit of work."""
 
@@ -158,6 +167,9 @@ class Ledger(Protocol):
     @property
     def webhooks(self) -> Webhooks:
         """What providers have told unasked."""
+
+    async def census(self) -> tuple[Counted, Counted]:
+        """The payments, and the refunds, about which providers are still to be asked."""
 
     async def may_charge(self, booking_reference: str) -> bool:
         """Whether a booking was not called off. Nobody calls it off before this unit ends."""

@@ -9,6 +9,7 @@ from holdfast.payment.v1 import payment_pb2 as pb
 from holdfast.payment.v1 import payment_pb2_grpc as rpc
 
 from chassis import context as call_context
+from chassis import tracing
 from chassis.access import access_of
 from chassis.events import EventFeed
 from chassis.idempotency import read_key
@@ -46,22 +47,28 @@ class PaymentServicer(rpc.PaymentServiceServicer):
 
     async def ProcessPayment(self, request: pb.ProcessPaymentRequest, context: Any) -> pb.Payment:
         """See the contract."""
+        tracing.note(booking_reference=request.booking_reference)
         key = read_key(context.invocation_metadata(), request.idempotency_key)
         processed = await self._do.process(translate.new_payment(request, key, _caller()))
         if processed.replayed:
             call_context.mark_replayed()
+        tracing.note(payment_id=processed.payment.payment_id)
         return translate.payment(processed.payment)
 
     async def GetPayment(self, request: pb.GetPaymentRequest, context: Any) -> pb.Payment:
         """See the contract."""
         full = request.view == pb.GetPaymentRequest.FULL
         found = await self._do.read.one(request.payment_id, full=full)
+        tracing.note(
+            payment_id=request.payment_id, booking_reference=found.payment.booking_reference
+        )
         return translate.payment_view(found) if full else translate.payment(found.payment)
 
     async def ListPayments(
         self, request: pb.ListPaymentsRequest, context: Any
     ) -> pb.ListPaymentsResponse:
         """See the contract."""
+        tracing.note(booking_reference=request.booking_reference)
         page = await self._do.read.page(
             request.booking_reference, request.page_size, request.page_token
         )
@@ -70,6 +77,7 @@ class PaymentServicer(rpc.PaymentServiceServicer):
     async def RefundPayment(self, request: pb.RefundPaymentRequest, context: Any) -> pb.Refund:
         """See the contract."""
         key = read_key(context.invocation_metadata(), request.idempotency_key)
+        tracing.note(payment_id=request.payment_id)
         refunded = await self._do.refund(translate.new_refund(request, key, _caller()))
         if refunded.replayed:
             call_context.mark_replayed()
@@ -80,6 +88,7 @@ class PaymentServicer(rpc.PaymentServiceServicer):
     ) -> pb.CancelPaymentResponse:
         """See the contract."""
         key = read_key(context.invocation_metadata(), request.idempotency_key)
+        tracing.note(booking_reference=request.booking_reference)
         cancelled = await self._do.cancel(translate.cancellation(request, key, _caller()))
         if cancelled.replayed:
             call_context.mark_replayed()

@@ -26,7 +26,9 @@ from payment_svc.providers import mock_webhooks
 from payment_svc.providers.mock import MockBehaviour, MockProvider
 from payment_svc.providers.mock_ledger import MockLedger
 from payment_svc.providers.mock_webhooks import MockWebhooks
+from payment_svc.providers.observed import ObservedProvider
 from payment_svc.servicer import ACCESS, NAME, PaymentServicer, UseCases
+from payment_svc.usecases import census
 from payment_svc.usecases.asking import Asking
 from payment_svc.usecases.cancel_payment import CancelPayment
 from payment_svc.usecases.process_payment import ProcessPayment
@@ -64,7 +66,7 @@ async def wire(
     limits = _limits(settings)
     transactions: Transactions[Ledger] = DatabaseTransactions(database, SqlLedger)
     opened = _Opened(provider, _nothing) if provider else await _open(settings, clock)
-    asking = Asking(opened.provider, settings.provider_timeout_s, clock, Random())
+    asking = Asking(ObservedProvider(opened.provider), settings.provider_timeout_s, clock, Random())
     records = Records(transactions, clock, ids, translate.encode, stored)
     settling = Settling(records, asking)
     reconciler, webhooks = Reconciler(settling), Webhooks(settling, tasks)
@@ -94,9 +96,16 @@ async def wire(
             Worker("sequencer", use_cases.events.run_once, POLL_S, stored),
             Worker("reconciler", reconciler.run_once, settings.reconcile_interval_s),
             Worker("webhooks", webhooks.run_once, settings.reconcile_interval_s),
+            *_census(settings, records),
             *opened.workers,
         ),
     )
+
+
+def _census(settings: PaymentSettings, records: Records) -> tuple[Worker, ...]:
+    """Only where somebody reads what is counted."""
+    count = census.Census(records).run_once
+    return (Worker("census", count, census.INTERVAL_S),) if settings.metrics_listen else ()
 
 
 def _limits(settings: PaymentSettings) -> Limits:
@@ -131,7 +140,7 @@ def _open_stripe(settings: PaymentSettings, clock: Clock) -> _Opened:
 
 
 async def _open_mock(settings: PaymentSettings, clock: Clock) -> _Opened:
-    books = Database(settings.mock_database_url)
+    books = Database(settings.mock_database_url, "mock")
     ledger = MockLedger(books)
     try:
         await ledger.create()

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, RowMapping, Select, and_, insert, or_, select, update
+from sqlalchemy import CursorResult, RowMapping, Select, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking_svc.persistence.tables import bookings, saga_steps, sagas
+from booking_svc.ports import Counted
 from booking_svc.saga.machine import Direction, Lease, Saga, State
 from booking_svc.saga.runner import StepRecord, Verdict
 
@@ -110,6 +111,16 @@ class SqlSagas:
             found = found.where(bookings.c.booking_reference == booking_reference)
         ordered = found.order_by(sagas.c.booking_id.desc(), sagas.c.definition.desc())
         return await self._with_references(ordered.limit(limit))
+
+    async def census(self, states: Sequence[State]) -> dict[State, Counted]:
+        """How many sagas are in each of these states, and since when; not those without any."""
+        found = (
+            select(sagas.c.state, func.count(), func.min(sagas.c.began_at))
+            .where(sagas.c.state.in_(states))
+            .group_by(sagas.c.state)
+        )
+        rows = (await self._connection.execute(found)).all()
+        return {State(state): Counted(count, oldest) for state, count, oldest in rows}
 
     async def add_step(self, step_id: int, saga: Saga, step: StepRecord) -> None:
         """Store what an action came to."""

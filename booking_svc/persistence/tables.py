@@ -72,6 +72,9 @@ sagas = Table(
     Column("owner", text(64), nullable=False, server_default=""),
     Column("leased_until", UtcDateTime, nullable=False, server_default=LONG_AGO),
     Column("began_at", UtcDateTime, nullable=False, server_default=LONG_AGO),
+    # Of the call that began it.
+    Column("request_id", text(128), nullable=False, server_default=""),
+    Column("traceparent", text(64), nullable=False, server_default=""),
     Index("ix_sagas_due", "state", "leased_until"),
 )
 

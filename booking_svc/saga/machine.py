@@ -79,6 +79,9 @@ class Saga:
     attempt: int = 1
     # How often it was stored: the same write, repeated, is recognised.
     revision: int = 0
+    # Of the call that began it, for logs and traces; empty if it had none.
+    request_id: str = ""
+    traceparent: str = ""
 
 
 def begin(definition: Definition, booking_id: int, now: datetime, lease: Lease) -> Saga:

@@ -10,12 +10,14 @@ from typing import Protocol
 
 import structlog
 
+from booking_svc import metrics
 from booking_svc.domain.booking import Booking
 from booking_svc.domain.outcome import Done, GivenUp, Pending, Refused, Unknown
 from booking_svc.saga import machine
 from booking_svc.saga.lessons import learn
 from booking_svc.saga.machine import PATIENCE, Lease, Outcome, Patience, Saga, State
 from booking_svc.saga.pace import NAP_MAX_S, Pause, backoff_s, pause
+from chassis import tracing
 from chassis.cards import Method
 from chassis.clock import Clock
 
@@ -127,14 +129,22 @@ class Runner:
         """
         while (action := machine.action(saga)) is not None:
             before, began_at = saga, self._clock.now()
-            outcome = await self._do(action, Errand(booking, card))
+            with tracing.part(
+                f"{saga.step} {action}", **{"holdfast.attempt": saga.attempt}
+            ) as span:
+                outcome = await self._do(action, Errand(booking, card))
+                span.set_attribute("holdfast.outcome", VERDICTS[type(outcome)])
             now = self._clock.now()
             saga = machine.advance(saga, outcome, self._patience)
+            _count(action, outcome, (now - began_at).total_seconds())
             booking = learn(booking, action, outcome, saga, now)
             rest = pause(saga, outcome, has_card=card is not None, chance=self._chance)
             saga = replace(saga, lease=self._lease(saga, rest, now))
             step = _step_record(before, action, outcome, began_at, now)
             booking, saga = await self._record(saga, booking, step)
+            if saga.direction is not before.direction:
+                # Not before it is stored: whoever has taken it over counts that.
+                metrics.turned_back(outcome)
             stored(booking)
             if (saga.step, saga.direction) != (before.step, before.direction):
                 # It was for the charge: what comes after it can be done by any process.
@@ -200,6 +210,11 @@ def _step_record(
     took_s = (now - began_at).total_seconds()
     verdict = VERDICTS[type(outcome)]
     return StepRecord(before.step, action, before.attempt, verdict, detail, began_at, took_s)
+
+
+def _count(action: str, outcome: Outcome, took_s: float) -> None:
+    metrics.ACTIONS.labels(action, VERDICTS[type(outcome)]).inc()
+    metrics.ACTION_DURATION.labels(action).observe(took_s)
 
 
 def _log(reference: str, saga: Saga, step: StepRecord) -> None:

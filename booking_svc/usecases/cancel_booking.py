@@ -7,12 +7,14 @@ remember that the booking was called off.
 
 from contextlib import nullcontext
 
+from booking_svc import metrics
 from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.domain.errors import BookingNotCancellable, BookingNotFound
 from booking_svc.ports import Bookings
 from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
 from booking_svc.saga.machine import Saga
 from booking_svc.usecases.sagas import Sagas
+from chassis import tracing
 from chassis.transactions import Transactions
 
 ALREADY = (BookingStatus.CANCELLING, BookingStatus.CANCELLED)
@@ -37,10 +39,13 @@ class CancelBooking:
         # One that runs here makes room for its cancellation.
         with nullcontext() if self._sagas.runs(booking_id) else self._sagas.place():
             booking = await self._sagas.begin(self._begin(user_id, booking_id))
+        # Also when its caller leaves before there is an answer.
+        tracing.note(booking_reference=booking.booking_reference)
         return await self._sagas.wait(booking)
 
     async def _begin(self, user_id: str, booking_id: int) -> Booking:
         new = self._sagas.new(CANCEL_BOOKING, booking_id)
+        called_off: list[bool] = []
 
         async def unit(bookings: Bookings) -> tuple[Booking, Saga | None]:
             booking = await bookings.booking(booking_id)
@@ -53,6 +58,7 @@ class CancelBooking:
                 return booking, None
             if not booking.is_cancellable:
                 raise BookingNotCancellable(booking_id, booking.status)
+            called_off[:] = [booking.status is BookingStatus.PENDING]
             booking = booking.cancelling()
             await bookings.save_booking(booking)
             await bookings.sagas.add(new)
@@ -69,4 +75,6 @@ class CancelBooking:
         booking, saga = await self._transactions.write(unit, landed)
         if saga is not None:
             self._sagas.start(saga, booking)
+            if any(called_off):
+                metrics.ROLLBACKS.labels(metrics.CANCELLED).inc()
         return booking

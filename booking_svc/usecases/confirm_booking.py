@@ -14,6 +14,7 @@ from booking_svc.saga.machine import Saga
 from booking_svc.usecases.answering import Answer, Answering, KeyUse
 from booking_svc.usecases.refusals import require_done
 from booking_svc.usecases.sagas import Sagas
+from chassis import tracing
 from chassis.cards import Method
 from chassis.clock import Clock
 from chassis.errors import DependencyUnavailable, DomainError, InvalidField
@@ -103,6 +104,8 @@ class ConfirmBooking:
             return earlier
         if isinstance(begun, Claim):
             return await self._answering.again(begun, use)
+        # Also when its caller leaves before there is an answer.
+        tracing.note(booking_reference=begun.booking_reference)
         return await self._answering.first(await self._sagas.wait(begun), use)
 
     async def _prepare(self, request: BookingRequest) -> Claim | Booking:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import structlog
 
+from booking_svc import metrics
 from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.ports import Bookings, Encode
 from booking_svc.saga.machine import Saga, State
@@ -54,7 +55,7 @@ class BookingJournal:
                 raise LeaseLost
 
         await self._transactions.write(unit)
-        self.tell(booking)
+        self.tell(saga, booking)
         return booking
 
     async def write(
@@ -74,9 +75,11 @@ class BookingJournal:
             return replace(booking, answer=self._encode(booking))
         return booking
 
-    def tell(self, booking: Booking) -> None:
-        """Tell who waits in this process that a booking was stored."""
+    def tell(self, saga: Saga, booking: Booking) -> None:
+        """Tell who waits in this process that a booking was stored; count it if it is settled."""
         self._changed(booking)
+        if saga.state in ENDED:
+            metrics.settled(booking, self._clock.now())
 
     async def hand_back(self, saga: Saga) -> None:
         """Let go of a saga, so that another process may take it over at once."""

@@ -143,7 +143,7 @@ class OperateSagas:
         return StepRecord(before.step, action, after.attempt, verdict, text, self._clock.now(), 0.0)
 
     async def _go_on(self, saga: Saga, booking: Booking) -> SagaView:
-        self._journal.tell(booking)
+        self._journal.tell(saga, booking)
         if saga.state is State.RUNNING:
             self._sagas.start(saga, booking)
         return await self.one(saga.booking_id, saga.definition)

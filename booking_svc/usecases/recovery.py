@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from booking_svc import metrics
 from booking_svc.domain.booking import Booking
 from booking_svc.ports import Bookings
 from booking_svc.saga.machine import Saga
@@ -88,4 +89,5 @@ class Recovery:
 
         taken = await self._transactions.write(unit)
         if taken is not None:
+            metrics.RECOVERIES.labels(saga.definition).inc()
             self._sagas.start(*taken)

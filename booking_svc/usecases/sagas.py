@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
 
+from booking_svc import metrics
 from booking_svc.domain.booking import Booking
 from booking_svc.domain.errors import BookingNotFound
 from booking_svc.ports import Bookings
@@ -16,7 +17,7 @@ from booking_svc.saga import machine
 from booking_svc.saga.definition import Definition
 from booking_svc.saga.machine import Lease, Saga
 from booking_svc.saga.runner import LeaseLost, Runner
-from chassis import context
+from chassis import context, tracing
 from chassis.cards import Method
 from chassis.clock import Clock
 from chassis.errors import DomainError, Overloaded
@@ -115,7 +116,9 @@ class Sagas:
         if maker is not None:
             self._beginning.add(booking_id)
             maker.add_done_callback(lambda _: self._beginning.discard(booking_id))
-        return machine.begin(definition, booking_id, self._clock.now(), self.lease())
+        saga = machine.begin(definition, booking_id, self._clock.now(), self.lease())
+        origin, parent = context.request_id.get(), tracing.traceparent()
+        return replace(saga, request_id=origin, traceparent=parent)
 
     async def begin(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Do what stores a saga and starts it, to its end even when the caller leaves."""
@@ -129,6 +132,7 @@ class Sagas:
             before.task.cancel()
         task = self._tasks.spawn(self._run(saga, booking, card), booking.booking_reference)
         run = self._running[booking.booking_id] = _Run(task, booking)
+        metrics.HERE.set(len(self._running))
         task.add_done_callback(lambda _: self._forget(booking.booking_id, run))
 
     async def wait(self, booking: Booking) -> Booking:
@@ -177,14 +181,17 @@ class Sagas:
             if run is not None and run.task is asyncio.current_task():
                 run.booking = present
 
-        try:
-            return await self._runner.run(saga, booking, card, stored)
-        except LeaseLost:
-            reference = booking.booking_reference
-            log.warning("saga_lost", booking_reference=reference, attempt=saga.attempt)
-            return None
+        context.request_id.set(saga.request_id)
+        with tracing.inside(f"saga {saga.definition}", follows=saga.traceparent):
+            tracing.note(request_id=saga.request_id, booking_reference=booking.booking_reference)
+            try:
+                return await self._runner.run(saga, booking, card, stored)
+            except LeaseLost:
+                log.warning("saga_lost", attempt=saga.attempt)
+                return None
 
     def _forget(self, booking_id: int, run: _Run) -> None:
         # By then the booking's next saga may have taken the place.
         if self._running.get(booking_id) is run:
             del self._running[booking_id]
+            metrics.HERE.set(len(self._running))

@@ -1,6 +1,6 @@
 """What happens around every call, outermost first.
 
-calllog → errors → admission → deadline → auth → parsing → validation → streams → the servicer
+observation → errors → admission → deadline → auth → parsing → validation → streams → the servicer
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from chassis.interceptors.admission import AdmissionInterceptor
 from chassis.interceptors.auth import AuthInterceptor
 from chassis.interceptors.deadline import DeadlineInterceptor
 from chassis.interceptors.errors import ErrorInterceptor
+from chassis.interceptors.observation import ObservationInterceptor
 from chassis.interceptors.parsing import ParsingInterceptor
 from chassis.interceptors.streams import StreamInterceptor
 from chassis.interceptors.validation import ValidationInterceptor
@@ -30,7 +31,7 @@ def standard(
     Streams end when `stopping` is set.
     """
     return (
-        CallLogInterceptor(),
+        ObservationInterceptor(),
         ErrorInterceptor(),
         admission,
         DeadlineInterceptor(),

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from chassis import metrics
 from chassis.errors import Overloaded
 from chassis.interceptors.around import AroundInterceptor, Call
 
@@ -54,6 +55,8 @@ class _Room:
         self._what = what
         self._most = most
         self._inside = 0
+        self._seen = metrics.IN_PROGRESS.labels(what)
+        metrics.IN_PROGRESS_MAX.labels(what).set(most)
         self.empty = asyncio.Event()
         self.empty.set()
 
@@ -62,9 +65,11 @@ class _Room:
             message = f"the server is busy with {self._inside} {self._what}; retry it in a moment"
             raise Overloaded(message)
         self._inside += 1
+        self._seen.set(self._inside)
         self.empty.clear()
 
     def leave(self) -> None:
         self._inside -= 1
+        self._seen.set(self._inside)
         if not self._inside:
             self.empty.set()

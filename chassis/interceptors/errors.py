@@ -34,6 +34,7 @@ class ErrorInterceptor(AroundInterceptor):
 
 
 async def _abort(context: Context, error: DomainError) -> None:
+    call_context.reason.set(error.reason)
     status: Any = rpc_status.to_status(to_status(error))
     trailing = (*(call_context.answer_metadata.get() or ()), *status.trailing_metadata)
     await context.abort(status.code, status.details, trailing)

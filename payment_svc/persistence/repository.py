@@ -24,7 +24,7 @@ from payment_svc.persistence.tables import (
     refunds,
 )
 from payment_svc.persistence.webhooks import WebhooksTable
-from payment_svc.ports import Lease
+from payment_svc.ports import Counted, Lease
 
 
 class SqlLedger:
@@ -37,6 +37,10 @@ class SqlLedger:
         self.outbox = OutboxTable(connection, outbox, outbox_counter)
         self.log = LogTable(connection)
         self.webhooks = WebhooksTable(connection)
+
+    async def census(self) -> tuple[Counted, Counted]:
+        """The payments, and the refunds, about which providers are still to be asked."""
+        return await self._counted(payments), await self._counted(refunds)
 
     async def may_charge(self, booking_reference: str) -> bool:
         """Whether a booking was not called off. Nobody calls it off before this unit ends."""
@@ -169,6 +173,11 @@ class SqlLedger:
         # Of who had it and gave no word, nobody knows more than that.
         said = func.coalesce(refunds.c.last_answer, Answer.UNKNOWN)
         return await self._lease(refunds, refund_id, lease, last_answer=said)
+
+    async def _counted(self, table: Table) -> Counted:
+        found = select(func.count(), func.min(table.c.created_at))
+        row = (await self._connection.execute(found.where(table.c.next_ask_at.is_not(None)))).one()
+        return Counted(row[0], row[1])
 
     async def _lease(self, table: Table, key: str, lease: Lease, **more: Any) -> bool:
         (primary,) = table.primary_key

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from chassis import tracing
 from payment_svc.domain.log import Action
 from payment_svc.domain.outcome import NotDone
 from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
@@ -46,6 +47,7 @@ class Reconciler:
                 await self._refund(refund, scheduled=False)
 
     async def _payment(self, payment: Payment, *, scheduled: bool = True) -> None:
+        tracing.note(payment_id=payment.payment_id, booking_reference=payment.booking_reference)
         lease = self._asking.due() if scheduled else self._asking.open()
         leased = await self._records.write(
             lambda ledger: ledger.lease_payment(payment.payment_id, lease)
@@ -88,4 +90,5 @@ class Reconciler:
             return
         payment = await self._records.read(lambda ledger: ledger.payment(refund.payment_id))
         if payment is not None:
+            tracing.note(payment_id=payment.payment_id, booking_reference=payment.booking_reference)
             await self._settling.give_back(payment, refund, scheduled=scheduled)

@@ -187,8 +187,7 @@ class Settling:
         if not told.scheduled:
             settled = settled.asked_between(stored)
         await self.records.save(ledger, present, after)
-        if settled != stored:
-            await ledger.save_refund(settled)
+        await self.records.save_refund(ledger, stored, settled)
         if _is_news(stored, settled, told):
             await self.records.note(ledger, after, self._said(told, refund_id))
         if settled.status is not stored.status and after.must_go_back:

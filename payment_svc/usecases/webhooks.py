@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from chassis.tasks import Tasks
+from payment_svc import metrics
 from payment_svc.domain.errors import WebhookRefused
 from payment_svc.domain.log import Action
 from payment_svc.domain.outcome import Notice
@@ -51,8 +52,14 @@ class Webhooks:
         Raises:
             WebhookRefused: it cannot be trusted.
         """
-        notice = self._read(delivery)
-        if notice is not None:
+        try:
+            notice = self._read(delivery)
+        except WebhookRefused:
+            self._count(metrics.REFUSED)
+            raise
+        if notice is None:
+            self._count(metrics.IGNORED)
+        else:
             await self._tasks.finish(self._take(notice), "webhook")
 
     async def run_once(self) -> bool:
@@ -82,13 +89,16 @@ class Webhooks:
         now = self._records.clock.now()
         webhook = Webhook(self._provider.name, notice, now).still_unknown(now)
 
-        async def unit(ledger: Ledger) -> Settled | None:
+        async def unit(ledger: Ledger) -> tuple[str, Settled | None]:
             if not await ledger.webhooks.add(webhook):
                 log.info("webhook_again", event_id=notice.event_id)
-                return None
-            return await self._apply(ledger, webhook)
+                return metrics.DUPLICATE, None
+            settled = await self._apply(ledger, webhook)
+            return metrics.APPLIED if settled else metrics.KEPT, settled
 
-        self._go_back(await self._records.write(unit))
+        outcome, settled = await self._records.write(unit)
+        self._count(outcome)
+        self._go_back(settled)
 
     async def _try_again(self, before: Webhook) -> None:
         webhook = before.still_unknown(self._records.clock.now())
@@ -98,7 +108,10 @@ class Webhooks:
                 return None
             return await self._apply(ledger, webhook)
 
-        self._go_back(await self._records.write(unit))
+        settled = await self._records.write(unit)
+        if settled is not None:
+            self._count(metrics.APPLIED)
+        self._go_back(settled)
 
     async def _apply(self, ledger: Ledger, webhook: Webhook) -> Settled | None:
         """Let an event take effect, if what it is about is here."""
@@ -118,6 +131,9 @@ class Webhooks:
         if refund is None:
             return await self._settling.settle_charge(ledger, reference, told)
         return await self._settling.settle_refund(ledger, refund.payment_id, reference, told)
+
+    def _count(self, outcome: str) -> None:
+        metrics.WEBHOOKS.labels(self._provider.name, outcome).inc()
 
     def _go_back(self, settled: Settled | None) -> None:
         """Give back what turned out to be taken for nothing; the sender need not wait for it."""

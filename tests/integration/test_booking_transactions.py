@@ -94,7 +94,7 @@ async def test_a_call_in_a_transaction_would_be_seen(
 ) -> None:
     """The watch above sees a call that is made within a unit of work."""
     database = await databases.fresh("booking_svc")
-    outgoing = Outgoing(_Token())
+    outgoing = Outgoing(inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"], _Token())
 
     async def echo(request: Any, **_options: Any) -> Any:
         return request

@@ -15,6 +15,7 @@ from holdfast.booking.v1 import booking_pb2
 from holdfast.booking.v1 import booking_pb2_grpc as booking_rpc
 from holdfast.payment.v1 import payment_pb2 as pb
 from holdfast.payment.v1 import payment_pb2_grpc as rpc
+from prometheus_client import generate_latest
 from sqlalchemy import text
 from standardwebhooks import Webhook
 from support import redis
@@ -31,6 +32,7 @@ from support.databases import Databases
 from support.payments import dump, give_back, log_lines, process
 from support.redis import RedisServer
 from support.serving import serving
+from support.telemetry import Spans, recorded
 from support.tokens import auth_settings, metadata_for
 
 from chassis.cards import Method
@@ -47,6 +49,8 @@ pytestmark = on_sqlite
 NUMBER, CVV, TOKEN = "4539578763621486", "7391", "pm_1Qxr8sKz94flood"
 SECRET = "whsec_" + base64.b64encode(b"of a test, and of nothing else.").decode()
 SEARCH = CardSearch(NUMBER, codes=(CVV,), words=(TOKEN,))
+# Of who calls and of who tells: the scheme of a token, how each of them begins, and our secret.
+CREDENTIALS = CardSearch(words=("Bearer", "eyJhbGciOi", SECRET, SECRET.removeprefix("whsec_")))
 # What has no outcome yet goes on without its caller.
 PATIENCE_S = 1.0
 DECLINED = Declined(DeclineCode.INSUFFICIENT_FUNDS)
@@ -93,6 +97,19 @@ class Indiscreet(FakeProvider):
 def written() -> Iterator[Callable[[], str]]:
     with log_lines() as lines:
         yield lines.getvalue
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    with recorded() as spans:
+        yield spans
+
+
+def told_of_itself(spans: Spans, logged: str) -> dict[str, str]:
+    """What a program tells those who run it; nobody's credentials are among it either."""
+    told = {"logs": logged, "metrics": generate_latest().decode(), "spans": spans.text()}
+    assert where_it_is(told, CREDENTIALS) == {}
+    return told
 
 
 async def all_of(call: Any) -> str:
@@ -220,6 +237,7 @@ async def test_bookings(
     databases: Databases,
     redis_server: RedisServer,
     written: Callable[[], str],
+    spans: Spans,
     tmp_path: Path,
 ) -> None:
     """Of a card that a booking is paid with nothing is left in any service, store or answer."""
@@ -242,7 +260,11 @@ async def test_bookings(
     assert "CONFIRMED" in flood.said["well, first"]
     assert "1486" in tables["payment_svc"]
     assert kept
-    texts = {**flood.said, **tables, "Redis": kept, "logs": logged}
+    told = told_of_itself(spans, logged)
+    for one in ("fake charge", "saga confirm_booking", "/ConfirmBooking"):
+        assert one in told["spans"]
+    assert 'holdfast_provider_requests_total{operation="charge"' in told["metrics"]
+    texts = {**flood.said, **tables, **told, "Redis": kept}
     assert where_it_is(texts) == {}
     assert SEARCH.found_in_files(tmp_path) == []
 
@@ -275,7 +297,7 @@ async def tell(stub: rpc.PaymentServiceStub, clock: HurriedClock, payment_id: st
 
 
 async def test_the_mock_provider(
-    databases: Databases, written: Callable[[], str], tmp_path: Path
+    databases: Databases, written: Callable[[], str], spans: Spans, tmp_path: Path
 ) -> None:
     """Of no card of the mock provider is anything left, in its own books and in what it is told."""
     clock, database = HurriedClock(), await databases.fresh("payment_svc")
@@ -311,7 +333,10 @@ async def test_the_mock_provider(
             said.append(await all_of(caller.CancelPayment(off)))
         tables = await dump(database)
     search = CardSearch(NUMBER, *numbers, codes=(CVV,))
-    texts = {"answers": "\n".join(said), "tables": tables, "logs": written()}
+    told = told_of_itself(spans, written())
+    assert "mock charge" in told["spans"]
+    assert 'holdfast_webhooks_total{outcome="applied",provider="mock"}' in told["metrics"]
+    texts = {"answers": "\n".join(said), "tables": tables, **told}
     assert "msg_0" in tables
     assert where_it_is(texts, search) == {}
     assert search.found_in_files(tmp_path) == []
@@ -321,7 +346,7 @@ async def test_the_mock_provider(
 
 @pytest.mark.parametrize("provider", ["mock", "stripe"])
 async def test_what_a_provider_does_not_take(
-    databases: Databases, written: Callable[[], str], tmp_path: Path, provider: str
+    databases: Databases, written: Callable[[], str], spans: Spans, tmp_path: Path, provider: str
 ) -> None:
     """A provider that refuses a means of payment does not say back what it was given."""
     if provider == "stripe":
@@ -340,4 +365,5 @@ async def test_what_a_provider_does_not_take(
         said = await all_of(caller.ProcessPayment(request))
         tables = await dump(database)
     assert "INVALID_FIELD" in said
-    assert where_it_is({"answer": said, "tables": tables, "logs": written()}) == {}
+    told = told_of_itself(spans, written())
+    assert where_it_is({"answer": said, "tables": tables, **told}) == {}

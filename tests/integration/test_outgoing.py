@@ -21,8 +21,8 @@ from chassis.channels import Outgoing, judge
 from chassis.errors import CircuitOpen, DeadlineTooShort, DomainError, Overloaded
 from chassis.server import Hosted
 from chassis.tokens import service_token
+from payment_svc.servicer import ACCESS, NAME
 
-NAME = "holdfast.payment.v1.PaymentService"
 FAILURES_MAX = 3
 OPEN_S = 2.0
 LONG_S = 20.0
@@ -63,7 +63,7 @@ class Caller:
             judge=judge,
             now=lambda: self.now,
         )
-        self.outgoing = Outgoing(token, breaker)
+        self.outgoing = Outgoing(pb.DESCRIPTOR.services_by_name["PaymentService"], token, breaker)
         self._method = rpc.PaymentServiceStub(channel).GetPayment
 
     async def get(self, timeout_s: float = LONG_S) -> pb.Payment:
@@ -83,7 +83,7 @@ async def caller(payments: Payments) -> AsyncIterator[Caller]:
     hosted = Hosted(
         name=NAME,
         register=lambda server: rpc.add_PaymentServiceServicer_to_server(payments, server),
-        scopes={f"/{NAME}/GetPayment": frozenset({"payments"})},
+        access=ACCESS,
         ready=nothing,
         close=nothing,
     )
