@@ -93,6 +93,9 @@ def saga(view: SagaView) -> saga_pb2.Saga:
         began_at=timestamp(value.began_at),
         last_error=value.last_error,
         timeline=[_step(one) for one in view.timeline],
+        request_id=value.request_id,
+        trace_id=tracing.trace_id(value.traceparent),
+        booking=booking(view.booking) if view.booking else None,
     )
 
 

@@ -11,9 +11,9 @@ from google.protobuf.message import Message
 
 from chassis.settings import load
 from cli import calls, signing
-from cli.failure import Failure
+from cli.failure import Failure, Unreachable
 from cli.programs import BOOKING, Addresses, Program
-from cli.signing import Signing
+from cli.signing import Tokens
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -32,7 +32,7 @@ class Desk:
     program: Program
     channel: grpc.Channel
     target: str
-    keys: Signing
+    tokens: Tokens
     user: str
     scope: str
 
@@ -43,7 +43,7 @@ class Desk:
 
         Raises:
             Refused: it failed.
-            Failure: nothing answers.
+            Unreachable: nothing answers.
         """
         try:
             return calls.call(method, request, token=self._token()).message
@@ -64,14 +64,14 @@ class Desk:
         """How to go on when nothing answers; else what was refused."""
         if not calls.is_unreachable(refused):
             return refused
-        return Failure(
+        return Unreachable(
             f"{self.program.name} does not answer at {self.target}. 'holdfast up' starts"
             " everything on this machine; if it runs elsewhere, say so:"
             f" {self.program.listen_variable}=HOST:PORT"
         )
 
     def _token(self) -> str:
-        return self.keys.minter.mint(self.user, self.scope, TOKEN_LIFETIME_S)
+        return self.tokens.mint(self.user, self.scope, TOKEN_LIFETIME_S)
 
 
 @contextmanager
@@ -79,11 +79,11 @@ def opened(user: str, scope: str, program: Program = BOOKING) -> Iterator[Desk]:
     """A desk of a program at which a user asks, with a scope.
 
     Raises:
-        Failure: there is nothing to sign tokens with.
+        Failure: there is no token, and nothing to sign one with.
     """
-    target, keys = load(Addresses).target(program), signing.find()
+    target, tokens = load(Addresses).target(program), signing.tokens()
     with calls.open_channel(target) as channel:
-        yield Desk(program, channel, target, keys, user, scope)
+        yield Desk(program, channel, target, tokens, user, scope)
 
 
 def parse_booking(text: str) -> int | str:

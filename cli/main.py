@@ -24,6 +24,7 @@ from cli import (
     scenario,
     signing,
     stack,
+    trace,
     walk,
     watch,
 )
@@ -40,6 +41,9 @@ SCOPES = {"admin", "bookings", "inventory", "payments"}
 
 commands = typer.Typer(
     help="Holdfast: bookings that are paid for exactly once, whatever fails in between.",
+    epilog="Services are found by their own settings (BOOKING_LISTEN and so on). Commands that ask"
+    " them make a token with AUTH_JWT_SECRET; where tokens are made elsewhere, put one with the"
+    " scope admin into HOLDFAST_TOKEN.",
     no_args_is_help=True,
     add_completion=False,
     # Its tracebacks would show the values of variables, secrets too.
@@ -125,7 +129,7 @@ def demo(
             _say("no stack runs here: starting one in a temporary folder")
             addresses, keys = _temporary_stack(opened)
         payment = opened.enter_context(calls.open_channel(addresses.target(PAYMENT)))
-        desk = Desk(PAYMENT, payment, addresses.target(PAYMENT), keys, USER, "payments")
+        desk = Desk(PAYMENT, payment, addresses.target(PAYMENT), keys.minter, USER, "payments")
         card = scenario.find(name, cards.listed(desk)) if name else None
         event = demo_event.find_or_create(addresses.target(INVENTORY), keys.minter)
         inventory = opened.enter_context(calls.open_channel(addresses.target(INVENTORY)))
@@ -140,6 +144,7 @@ def demo(
 
 
 commands.command("watch")(watch.watch)
+commands.command("trace")(trace.trace)
 commands.command("cards")(cards.cards)
 commands.add_typer(payments.commands, name="payments")
 commands.add_typer(sagas.commands, name="sagas")
@@ -157,6 +162,9 @@ def app() -> None:
 
 def _hint(refused: calls.Refused) -> str:
     """What to do about a refusal that a person cannot be expected to understand."""
+    about_token = refused.info.reason.startswith("TOKEN_") or refused.info.reason == "SCOPE_MISSING"
+    if about_token and os.environ.get(signing.TOKEN_VARIABLE):
+        return f". It is the token in {signing.TOKEN_VARIABLE}: put another one there"
     if refused.info.reason == "TOKEN_INVALID":
         return ". The stack has another secret: run this in its folder, or set AUTH_JWT_SECRET"
     if refused.info.reason == "SCOPE_MISSING":

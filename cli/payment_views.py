@@ -25,8 +25,8 @@ def show_list(payments: Sequence[pb.Payment]) -> None:
             _given_back(payment),
             moment(payment.created_at),
             payment.user_id,
-            _method(payment.payment_method),
-            _declined(payment),
+            method(payment.payment_method),
+            declined(payment),
         )
         for payment in payments
     ]
@@ -87,7 +87,7 @@ def event_line(event: pb.PaymentEvent) -> Iterator[str | Text]:
         payment.booking_reference,
         _money(payment.amount, payment.currency),
         f"refunded {_given_back(payment)}",
-        _declined(payment),
+        declined(payment),
     ]
     yield " · ".join(filter(None, facts))
 
@@ -97,15 +97,28 @@ def status(payment: pb.Payment) -> Text:
     return coloured(pb.Payment.Status.Name(payment.status))
 
 
+def method(kept: pb.PaymentMethodSummary) -> str:
+    """Such as `visa 4242`, or `token`."""
+    return f"{kept.brand} {kept.last_four}" if kept.last_four else "token"
+
+
+def declined(payment: pb.Payment) -> str:
+    """Why it was declined; empty if it was not."""
+    if not payment.error_code:
+        return ""
+    code = pb.Payment.DeclineCode.Name(payment.error_code)
+    return ": ".join(filter(None, (code, payment.error_message)))
+
+
 def _facts(payment: pb.Payment) -> list[tuple[str, str]]:
     """Name and value of what is not empty."""
     answered = moment(payment.processed_at)
     facts = [
         ("amount", _money(payment.amount, payment.currency)),
         ("refunded", _given_back(payment)),
-        ("declined", _declined(payment)),
+        ("declined", declined(payment)),
         ("user", payment.user_id),
-        ("method", _method(payment.payment_method)),
+        ("method", method(payment.payment_method)),
         ("transaction", payment.transaction_id),
         ("asked", f"{moment(payment.created_at)} UTC"),
         ("answered", f"{answered} UTC" if answered else "not yet"),
@@ -133,15 +146,3 @@ def _money(amount: Decimal, currency: str) -> str:
 
 def _given_back(payment: pb.Payment) -> str:
     return payment.refunded_amount.value or "0"
-
-
-def _method(kept: pb.PaymentMethodSummary) -> str:
-    """Such as `visa 4242`, or `token`."""
-    return f"{kept.brand} {kept.last_four}" if kept.last_four else "token"
-
-
-def _declined(payment: pb.Payment) -> str:
-    if not payment.error_code:
-        return ""
-    code = pb.Payment.DeclineCode.Name(payment.error_code)
-    return ": ".join(filter(None, (code, payment.error_message)))

@@ -17,7 +17,7 @@ def show_list(sagas: Sequence[pb.Saga]) -> None:
             saga.booking_reference,
             saga.name,
             _state(saga),
-            _next(saga),
+            next_step(saga),
             str(saga.tries),
             moment(saga.began_at),
             saga.last_error,
@@ -45,7 +45,8 @@ def show_one(saga: pb.Saga) -> None:
 
 def show_meaning_of_resolve(saga: pb.Saga) -> None:
     """What resolving this saga comes to, for who is about to say yes."""
-    say(f"{saga.name} of {saga.booking_reference} is parked at '{_next(saga)}'{_action(saga)}.")
+    step = f"'{next_step(saga)}'{next_action(saga)}"
+    say(f"{saga.name} of {saga.booking_reference} is parked at {step}.")
     if saga.last_error:
         say(f"Last error: {saga.last_error}")
     say(
@@ -61,6 +62,19 @@ def show_outcome(saga: pb.Saga) -> None:
         say(f"See how it goes on: holdfast sagas show {saga.booking_reference}")
 
 
+def next_step(saga: pb.Saga) -> str:
+    """The step whose action is next, and whether that undoes it; empty at the end."""
+    if not _is_open(saga):
+        return ""
+    return saga.step if saga.direction == pb.Saga.FORWARD else f"undo {saga.step}"
+
+
+def next_action(saga: pb.Saga) -> str:
+    """The action that is next, if it was tried before."""
+    tried = [record.action for record in saga.timeline if record.step == saga.step]
+    return f" ({tried[-1]})" if tried and saga.tries else ""
+
+
 def _facts(saga: pb.Saga) -> list[tuple[str, str]]:
     """Name and value of what is not empty."""
     until = f" until {moment(saga.leased_until)} UTC"
@@ -68,7 +82,7 @@ def _facts(saga: pb.Saga) -> list[tuple[str, str]]:
     rest = f"waits for a process{until}" if waits else f"{saga.owner}{until}"
     facts = [
         ("began", f"{moment(saga.began_at)} UTC"),
-        ("next step", f"{_next(saga)}{_action(saga)}" if _is_open(saga) else ""),
+        ("next step", f"{next_step(saga)}{next_action(saga)}" if _is_open(saga) else ""),
         ("tries", f"{saga.tries}, refused {saga.refusals} times" if saga.tries else ""),
         ("owner", rest if running else ""),
         ("last error", saga.last_error),
@@ -98,15 +112,3 @@ def _state(saga: pb.Saga) -> Text:
 
 def _is_open(saga: pb.Saga) -> bool:
     return saga.state in (pb.Saga.RUNNING, PARKED)
-
-
-def _next(saga: pb.Saga) -> str:
-    if not _is_open(saga):
-        return ""
-    return saga.step if saga.direction == pb.Saga.FORWARD else f"undo {saga.step}"
-
-
-def _action(saga: pb.Saga) -> str:
-    """The action that is next, if it was tried before."""
-    tried = [record.action for record in saga.timeline if record.step == saga.step]
-    return f" ({tried[-1]})" if tried and saga.tries else ""

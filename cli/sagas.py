@@ -77,7 +77,7 @@ def show(booking: BookingArgument, *, as_json: JsonOption = False) -> None:
     A booking has one saga that confirms it and, once it is being cancelled, another for that.
     """
     with _opened() as here:
-        found = _sagas_of(here, desk.parse_booking(booking))
+        found = of_booking(here, desk.parse_booking(booking))
     if as_json:
         _print_json(found)
     else:
@@ -119,6 +119,33 @@ def resolve(
         saga_views.show_outcome(here.ask(rpc.SagaServiceStub(here.channel).ResolveSaga, request))
 
 
+def of_booking(here: Desk, booking: int | str) -> list[pb.Saga]:
+    """The sagas of a booking with their timelines, in the order in which they began.
+
+    Raises:
+        Refused, Failure: they cannot be read, or there is no such booking.
+    """
+    stub = rpc.SagaServiceStub(here.channel)
+    if isinstance(booking, str):
+        listed = here.ask(stub.ListSagas, pb.ListSagasRequest(booking_reference=booking)).sagas
+        if not listed:
+            raise _unknown(booking)
+        booking_id = listed[0].booking_id
+    else:
+        booking_id = booking
+    found = []
+    for name in NAMES:
+        try:
+            request = pb.GetSagaRequest(booking_id=booking_id, name=name)
+            found.append(here.ask(stub.GetSaga, request))
+        except calls.Refused as refused:
+            if refused.info.reason != "SAGA_NOT_FOUND":
+                raise
+    if not found:
+        raise _unknown(booking)
+    return found
+
+
 def _opened() -> AbstractContextManager[Desk]:
     return desk.opened(OPERATOR, "admin")
 
@@ -141,32 +168,9 @@ def _list(here: Desk, state: Which, limit: int) -> tuple[list[pb.Saga], bool]:
             return found, bool(page.next_page_token)
 
 
-def _sagas_of(here: Desk, booking: int | str) -> list[pb.Saga]:
-    """The sagas of a booking with their timelines, in the order in which they began."""
-    stub = rpc.SagaServiceStub(here.channel)
-    if isinstance(booking, str):
-        listed = here.ask(stub.ListSagas, pb.ListSagasRequest(booking_reference=booking)).sagas
-        if not listed:
-            raise _unknown(booking)
-        booking_id = listed[0].booking_id
-    else:
-        booking_id = booking
-    found = []
-    for name in NAMES:
-        try:
-            request = pb.GetSagaRequest(booking_id=booking_id, name=name)
-            found.append(here.ask(stub.GetSaga, request))
-        except calls.Refused as refused:
-            if refused.info.reason != "SAGA_NOT_FOUND":
-                raise
-    if not found:
-        raise _unknown(booking)
-    return found
-
-
 def _parked(here: Desk, booking: str, name: str) -> pb.Saga:
     """The saga to act on: the one of this name or, without a name, the only one that is parked."""
-    found = _sagas_of(here, desk.parse_booking(booking))
+    found = of_booking(here, desk.parse_booking(booking))
     parked = [saga for saga in found if saga.state == pb.Saga.NEEDS_ATTENTION]
     chosen = [saga for saga in parked if name in ("", saga.name)]
     if len(chosen) == 1:

@@ -1,16 +1,21 @@
-"""What signs tokens in development: a secret made once, readable by its owner only."""
+"""What commands show who they are with: a token that was made elsewhere, or one made here.
+
+Here a secret signs them, made once, readable by its owner only: that is for development.
+"""
 
 import os
 import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from chassis.settings import AuthSettings, load
 from chassis.tokens import SECRET_BYTES_MIN, Minter
 from cli.failure import Failure
 
 SECRET_FILE = Path("var/dev-secret")
+TOKEN_VARIABLE = "HOLDFAST_TOKEN"  # noqa: S105 - where it is, not what
 OTHERS = 0o077
 
 
@@ -20,6 +25,34 @@ class Signing:
 
     secret: str
     minter: Minter
+
+
+class Tokens(Protocol):
+    """Where the tokens of a command come from."""
+
+    def mint(self, user_id: str, scope: str, lifetime_s: int) -> str:
+        """A token that is good for this, if there is a choice."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A token that was made elsewhere: it says for itself whose it is, and what it opens."""
+
+    token: str
+
+    def mint(self, user_id: str, scope: str, lifetime_s: int) -> str:  # noqa: ARG002
+        """That token."""
+        return self.token
+
+
+def tokens() -> Tokens:
+    """The token in HOLDFAST_TOKEN, or those that are made here.
+
+    Raises:
+        Failure: there is neither a token nor a secret, or the secret must not be used.
+    """
+    given = os.environ.get(TOKEN_VARIABLE, "").strip()
+    return Given(given) if given else find().minter
 
 
 def find() -> Signing:
@@ -65,7 +98,8 @@ def _settings() -> AuthSettings:
     if settings.public_key_file or settings.jwks_file:
         message = (
             "AUTH_PUBLIC_KEY_FILE or AUTH_JWKS_FILE is set: tokens are signed elsewhere, and none"
-            " can be made here. Unset it to use a development secret."
+            f" can be made here. Put one that is good for this into {TOKEN_VARIABLE}; or unset it"
+            " to use a development secret."
         )
         raise Failure(message)
     secret = settings.jwt_secret.get_secret_value()

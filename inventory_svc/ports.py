@@ -46,7 +46,9 @@ class Inventory(Protocol):
     async def extend(self, reservations: Sequence[Reservation], until: datetime) -> int:
         """Hold them until a moment, where that is later; how many seats they have."""
 
-    async def confirm(self, reservations: Sequence[Reservation], booking_reference: str) -> int:
+    async def confirm(
+        self, reservations: Sequence[Reservation], booking_reference: str, now: datetime
+    ) -> int:
         """Book the seats of reservations for a booking; how many seats they had."""
 
     async def retake(
@@ -57,10 +59,10 @@ class Inventory(Protocol):
         One conditional update, as `take_seats`.
         """
 
-    async def cancel(self, reservations: Sequence[Reservation]) -> None:
+    async def cancel(self, reservations: Sequence[Reservation], now: datetime) -> None:
         """End reservations and free the seats that they have."""
 
-    async def expire(self, reservations: Sequence[Reservation]) -> None:
+    async def expire(self, reservations: Sequence[Reservation], now: datetime) -> None:
         """End reservations whose time is over and free the seats that they still have."""
 
     async def overdue(self, now: datetime, limit: int) -> list[int]:

@@ -76,6 +76,8 @@ def reservations(values: Sequence[Reservation], now: datetime) -> list[pb.Reserv
             currency=one.currency,
             booking_reference=one.booking_reference,
             created_at=timestamp(one.created_at),
+            confirmed_at=timestamp(one.confirmed_at),
+            ended_at=timestamp(one.ended_at),
         )
         for one in values
     ]

@@ -32,6 +32,8 @@ class SagaView:
     saga: Saga
     booking_reference: str
     timeline: Sequence[StepRecord] = ()
+    # The booking as it is now; none in a list.
+    booking: Booking | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class OperateSagas:
         return SagaPage(page, _encode(page[-1].saga) if len(found) > limit else "")
 
     async def one(self, booking_id: int, name: str) -> SagaView:
-        """A saga with its timeline.
+        """A saga with its timeline and its booking.
 
         Raises:
             SagaNotFound: there is none of this name.
@@ -86,7 +88,7 @@ class OperateSagas:
         async def unit(bookings: Bookings) -> SagaView:
             saga, booking = await _find(bookings, booking_id, name)
             timeline = await bookings.sagas.steps(booking_id, name, TIMELINE_MAX)
-            return SagaView(saga, booking.booking_reference, timeline)
+            return SagaView(saga, booking.booking_reference, timeline, booking)
 
         return await self._transactions.read(unit)
 

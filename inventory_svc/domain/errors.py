@@ -24,8 +24,10 @@ class SeatNotAvailable(DomainError):
 
     def __init__(self, seat_numbers: Iterable[str]) -> None:
         """Name the seats."""
-        names = joined(seat_numbers)
+        numbers = list(seat_numbers)
+        names = joined(numbers)
         super().__init__(f"not available: {names}", {"seatNumbers": names})
+        self.count = len(numbers)
 
 
 class _ReservationError(DomainError):

@@ -54,6 +54,10 @@ class Reservation:
     created_at: datetime
     expires_at: datetime
     booking_reference: str = ""
+    # None: it never was, or an older version did it and kept no time.
+    confirmed_at: datetime | None = None
+    # When it was cancelled, or when its end was written down; none while it has its seat.
+    ended_at: datetime | None = None
 
     def status_at(self, now: datetime) -> ReservationStatus:
         """Its state at a moment: ACTIVE ends at `expires_at`, written down or not."""
@@ -65,21 +69,29 @@ class Reservation:
         """Whether its seat is booked for this booking."""
         return self.status is _S.CONFIRMED and self.booking_reference == booking_reference
 
-    def confirmed(self, booking_reference: str) -> "Reservation":
+    def confirmed(self, booking_reference: str, now: datetime) -> "Reservation":
         """The same, with its seat booked for a booking."""
-        return replace(self, status=CONFIRM.apply(self.status), booking_reference=booking_reference)
+        status = CONFIRM.apply(self.status)
+        return replace(self, status=status, booking_reference=booking_reference, confirmed_at=now)
 
-    def retaken(self, booking_reference: str) -> "Reservation":
+    def retaken(self, booking_reference: str, now: datetime) -> "Reservation":
         """The same, with its seat booked for a booking although its time may be over."""
-        return replace(self, status=RETAKE.apply(self.status), booking_reference=booking_reference)
+        status = RETAKE.apply(self.status)
+        return replace(
+            self,
+            status=status,
+            booking_reference=booking_reference,
+            confirmed_at=now,
+            ended_at=None,
+        )
 
-    def cancelled(self) -> "Reservation":
+    def cancelled(self, now: datetime) -> "Reservation":
         """The same, ended by someone."""
-        return replace(self, status=CANCEL.apply(self.status))
+        return replace(self, status=CANCEL.apply(self.status), ended_at=now)
 
-    def expired(self) -> "Reservation":
-        """The same, ended by time."""
-        return replace(self, status=EXPIRE.apply(self.status))
+    def expired(self, now: datetime) -> "Reservation":
+        """The same, ended by time, which is written down now."""
+        return replace(self, status=EXPIRE.apply(self.status), ended_at=now)
 
     def extended(self, until: datetime) -> "Reservation":
         """The same, held until a moment, but never for a shorter time than before."""

@@ -111,13 +111,17 @@ class SqlInventory:
         await self._run(update(reservations).where(shorter).values(expires_at=until))
         return kept.rowcount
 
-    async def confirm(self, held: Sequence[Reservation], booking_reference: str) -> int:
+    async def confirm(
+        self, held: Sequence[Reservation], booking_reference: str, now: datetime
+    ) -> int:
         """Book the seats of reservations for a booking; how many seats they had."""
         ids = [one.reservation_id for one in held]
         booked = await self._run(
             update(seats).where(seats.c.reservation_id.in_(ids)).values(booked=True)
         )
-        await self._mark(ids, status=CONFIRM.target, booking_reference=booking_reference)
+        await self._mark(
+            ids, status=CONFIRM.target, booking_reference=booking_reference, confirmed_at=now
+        )
         return booked.rowcount
 
     async def retake(
@@ -135,16 +139,22 @@ class SqlInventory:
             .values(reservation_id=taker, booked=True)
         )
         ids = [one.reservation_id for one in over]
-        await self._mark(ids, status=RETAKE.target, booking_reference=booking_reference)
+        await self._mark(
+            ids,
+            status=RETAKE.target,
+            booking_reference=booking_reference,
+            confirmed_at=now,
+            ended_at=None,
+        )
         return booked.rowcount
 
-    async def cancel(self, held: Sequence[Reservation]) -> None:
+    async def cancel(self, held: Sequence[Reservation], now: datetime) -> None:
         """End reservations and free the seats that they have."""
-        await self._end(held, CANCEL.target)
+        await self._end(held, CANCEL.target, now)
 
-    async def expire(self, held: Sequence[Reservation]) -> None:
+    async def expire(self, held: Sequence[Reservation], now: datetime) -> None:
         """End reservations whose time is over and free the seats that they still have."""
-        await self._end(held, EXPIRE.target)
+        await self._end(held, EXPIRE.target, now)
 
     async def overdue(self, now: datetime, limit: int) -> list[int]:
         """Ids of reservations that are stored as ACTIVE and are over, `limit` at most."""
@@ -153,14 +163,16 @@ class SqlInventory:
         )
         return [row["reservation_id"] for row in await self._all(found.limit(limit))]
 
-    async def _end(self, held: Sequence[Reservation], status: ReservationStatus) -> None:
+    async def _end(
+        self, held: Sequence[Reservation], status: ReservationStatus, now: datetime
+    ) -> None:
         ids = [one.reservation_id for one in held]
         await self._run(
             update(seats)
             .where(seats.c.reservation_id.in_(ids))
             .values(reservation_id=None, held_until=None, booked=False)
         )
-        await self._mark(ids, status=status)
+        await self._mark(ids, status=status, ended_at=now)
 
     async def _mark(self, ids: Sequence[int], **values: object) -> None:
         marked = reservations.c.reservation_id.in_(ids)

@@ -56,6 +56,9 @@ reservations = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("booking_reference", text(64), nullable=False),
+    # Of what an older version did there is no time.
+    Column("confirmed_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
     Index("ix_reservations_overdue", "status", "expires_at"),
 )
 

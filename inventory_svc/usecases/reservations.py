@@ -9,6 +9,7 @@ from chassis.errors import InvalidField
 from chassis.idempotency import Claim, fingerprint
 from chassis.ids import Ids
 from chassis.transactions import Transactions
+from inventory_svc import metrics
 from inventory_svc.domain.errors import (
     EventNotFound,
     ReservationExpired,
@@ -58,6 +59,19 @@ class Reserved:
     replayed: bool
 
 
+@dataclass(frozen=True)
+class _Changed:
+    """Reservations as they were, and those of them that have changed as they are now."""
+
+    before: Sequence[Reservation]
+    changed: Sequence[Reservation]
+
+    @property
+    def reservations(self) -> list[Reservation]:
+        by_id = {one.reservation_id: one for one in self.changed}
+        return [by_id.get(one.reservation_id, one) for one in self.before]
+
+
 class Reservations:
     """The use cases about reservations."""
 
@@ -102,7 +116,14 @@ class Reservations:
             await inventory.add_reservations(wanted)
             return Reserved(wanted, replayed=False)
 
-        return await self._transactions.write(unit)
+        try:
+            reserved = await self._transactions.write(unit)
+        except SeatNotAvailable as error:
+            metrics.SEATS_REFUSED.inc(error.count)
+            raise
+        if not reserved.replayed:
+            metrics.count(reserved.reservations)
+        return reserved
 
     async def get(self, reservation_ids: Sequence[int], owner: str | None) -> list[Reservation]:
         """Read reservations, of one owner only unless `owner` is none.
@@ -156,29 +177,29 @@ class Reservations:
             ReservationNotFound, ReservationNotActive, ReservationExpired: as named.
         """
 
-        async def unit(inventory: Inventory) -> list[Reservation]:
+        async def unit(inventory: Inventory) -> _Changed:
             now = self._clock.now()
             held = _in_order(
                 await inventory.lock_reservations(reservation_ids), reservation_ids, owner=None
             )
             waiting = [one for one in held if not one.is_confirmed_for(booking_reference)]
             if not waiting:
-                return held
+                return _Changed(held, [])
             if retake_expired:
                 require_retakeable(waiting)
                 booked = await inventory.retake(waiting, booking_reference, now)
-                done = [one.retaken(booking_reference) for one in waiting]
+                done = [one.retaken(booking_reference, now) for one in waiting]
             else:
                 require_active(waiting, now)
-                booked = await inventory.confirm(waiting, booking_reference)
-                done = [one.confirmed(booking_reference) for one in waiting]
+                booked = await inventory.confirm(waiting, booking_reference, now)
+                done = [one.confirmed(booking_reference, now) for one in waiting]
             # Fewer seats than reservations: somebody else has one by now. Without a retake, a
             # replica whose clock is ahead gave it away.
             if booked != len(waiting):
                 raise ReservationExpired(one.reservation_id for one in waiting)
-            return _replaced(held, done)
+            return _Changed(held, done)
 
-        return await self._transactions.write(unit)
+        return _counted(await self._transactions.write(unit))
 
     async def cancel(
         self, reservation_ids: Sequence[int], booking_reference: str
@@ -193,7 +214,7 @@ class Reservations:
             ReservationNotActive: no booking is named and some are confirmed.
         """
 
-        async def unit(inventory: Inventory) -> list[Reservation]:
+        async def unit(inventory: Inventory) -> _Changed:
             now = self._clock.now()
             held = _in_order(
                 await inventory.lock_reservations(reservation_ids), reservation_ids, owner=None
@@ -204,13 +225,13 @@ class Reservations:
                 one for one in held if one.status_at(now) is not one.status and one not in given_up
             ]
             if given_up:
-                await inventory.cancel(given_up)
+                await inventory.cancel(given_up, now)
             if over:
-                await inventory.expire(over)
-            ended = [one.cancelled() for one in given_up] + [one.expired() for one in over]
-            return _replaced(held, ended)
+                await inventory.expire(over, now)
+            ended = [one.cancelled(now) for one in given_up] + [one.expired(now) for one in over]
+            return _Changed(held, ended)
 
-        return await self._transactions.write(unit)
+        return _counted(await self._transactions.write(unit))
 
     def _reservations(
         self, request: SeatRequest, event: Event, seats: Sequence[Seat], now: datetime
@@ -230,6 +251,11 @@ class Reservations:
             )
             for reservation_id, seat in zip(self._ids.numbers(len(seats)), seats, strict=True)
         ]
+
+
+def _counted(done: _Changed) -> list[Reservation]:
+    metrics.count(done.changed)
+    return done.reservations
 
 
 def _check_ttl(ttl_s: float, most_s: float) -> None:
@@ -291,8 +317,3 @@ def _may_be_held_by(one: Reservation, booking_reference: str, now: datetime) -> 
     if one.status_at(now) is ReservationStatus.EXPIRED:
         return bool(booking_reference)
     return one.status is ReservationStatus.ACTIVE or one.is_confirmed_for(booking_reference)
-
-
-def _replaced(held: Sequence[Reservation], changed: Sequence[Reservation]) -> list[Reservation]:
-    by_id = {one.reservation_id: one for one in changed}
-    return [by_id.get(one.reservation_id, one) for one in held]

@@ -6,7 +6,8 @@ or changed, so nothing depends on how often this runs.
 
 from chassis.clock import Clock
 from chassis.transactions import Transactions
-from inventory_svc.domain.reservation import ReservationStatus
+from inventory_svc import metrics
+from inventory_svc.domain.reservation import Reservation, ReservationStatus
 from inventory_svc.ports import Inventory
 
 # One transaction; small enough that nobody waits for its locks.
@@ -28,7 +29,7 @@ class Sweeper:
         if not overdue:
             return False
 
-        async def unit(inventory: Inventory) -> None:
+        async def unit(inventory: Inventory) -> list[Reservation]:
             locked = await inventory.lock_reservations(overdue)
             over = [
                 one
@@ -37,7 +38,8 @@ class Sweeper:
                 and one.status_at(now) is ReservationStatus.EXPIRED
             ]
             if over:
-                await inventory.expire(over)
+                await inventory.expire(over, now)
+            return [one.expired(now) for one in over]
 
-        await self._transactions.write(unit)
+        metrics.count(await self._transactions.write(unit))
         return len(overdue) == BATCH

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.tokens import SECRET
+from support.tokens import SECRET, token_for
 
 HOLDFAST = Path(sys.executable).with_name("holdfast")
 INVENTORY, PAYMENT, BOOKING = "inventory_svc", "payment_svc", "booking_svc"
@@ -111,6 +111,26 @@ def test_a_stack_without_trouble(stack: Any) -> None:
     assert (saga["bookingReference"], saga["state"]) == (reference, "SUCCEEDED")
     (line,) = said(stack, "watch", reference, "--user", "ann").splitlines()
     assert f"CONFIRMED   {reference} · A1, A2 · 150.00 USD" in line
+
+
+def test_a_token_from_elsewhere(stack: Any) -> None:
+    """With a token in HOLDFAST_TOKEN no secret is needed, and one that is not enough is named."""
+    given = {name: value for name, value in environment(stack).items() if "SECRET" not in name}
+    for scope, code, says in (
+        ("admin", 0, "No saga needs attention."),
+        ("bookings", 1, "It is the token in HOLDFAST_TOKEN: put another one there"),
+    ):
+        done = subprocess.run(
+            [HOLDFAST, "sagas", "list"],
+            cwd=stack.folder,
+            env={**given, "HOLDFAST_TOKEN": token_for("olga", scope)},
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
+        )
+        assert done.returncode == code
+        assert says in " ".join((done.stdout + done.stderr).split())
 
 
 def test_what_is_not_there(stack: Any) -> None:

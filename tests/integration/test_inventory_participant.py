@@ -117,3 +117,28 @@ async def test_a_buyer_neither_confirms_nor_cancels(
     request = {"ConfirmReservations": build.confirm, "CancelReservations": build.cancel}[method]
     with refused("SCOPE_MISSING", scopes="inventory"):
         await getattr(inventory.buyer("ann"), method)(request(7))
+
+
+async def test_when_seats_were_confirmed_and_freed(
+    inventory: InventoryPeople, clock: ManualClock
+) -> None:
+    """A reservation tells when it was confirmed and when it ended; a repeat keeps both."""
+    (held,) = await inventory.hold(await inventory.event(), "A1")
+
+    async def told() -> list[float | None]:
+        (one,) = (await inventory.service.GetReservations(build.get(held))).reservations
+        began = one.created_at.ToMicroseconds()
+        return [
+            (at.ToMicroseconds() - began) / 1e6 if one.HasField(name) else None
+            for name, at in (("confirmed_at", one.confirmed_at), ("ended_at", one.ended_at))
+        ]
+
+    assert await told() == [None, None]
+    for _ in ("once", "again"):
+        clock.move(1.5)
+        await inventory.service.ConfirmReservations(build.confirm(held))
+    assert await told() == [1.5, None]
+    for _ in ("once", "again"):
+        clock.move(1.5)
+        await inventory.service.CancelReservations(build.cancel(held))
+    assert await told() == [1.5, 4.5]

@@ -88,7 +88,7 @@ async def test_seats_are_taken_only_if_all_are_free(
 
 async def test_a_booked_seat_is_never_free(write: Write) -> None:
     """A seat that is booked cannot be taken, however long ago its hold would have ended."""
-    assert await write(lambda inventory: inventory.confirm([FIRST], "BK-1")) == 1
+    assert await write(lambda inventory: inventory.confirm([FIRST], "BK-1", START)) == 1
     later = UNTIL + timedelta(days=365)
     assert not await write(lambda inventory: inventory.take_seats([hold(201, SEATS[0])], later))
 
@@ -97,8 +97,8 @@ async def test_a_booked_seat_is_never_free(write: Write) -> None:
 async def test_a_lost_seat_is_counted(write: Write, change: str) -> None:
     """Extending or confirming tells how many seats the reservations still have."""
     await write(lambda inventory: inventory.take_seats([hold(201, SEATS[0])], OVER))
-    argument = {"extend": OVER, "confirm": "BK-1"}[change]
-    kept = await write(lambda one: getattr(one, change)([FIRST, SECOND], argument))
+    arguments = {"extend": (OVER,), "confirm": ("BK-1", START)}[change]
+    kept = await write(lambda one: getattr(one, change)([FIRST, SECOND], *arguments))
     assert kept == 1
 
 
@@ -115,10 +115,29 @@ async def test_extending_counts_seats_that_it_need_not_change(write: Write, unti
 async def test_ending_frees_only_what_is_still_held(write: Write, change: str) -> None:
     """Ending a reservation frees its seat, but not one that someone else has by now."""
     await write(lambda inventory: inventory.take_seats([hold(201, SEATS[0])], OVER))
-    await write(lambda inventory: getattr(inventory, change)([FIRST, SECOND]))
+    await write(lambda inventory: getattr(inventory, change)([FIRST, SECOND], OVER))
     assert await seat_holders(write) == {"A1": 201, "A2": None, "A3": None}
     states = {one.status for one in await write(lambda one: one.reservations([101, 102]))}
     assert states == {{"cancel": "CANCELLED", "expire": "EXPIRED"}[change]}
+
+
+async def test_when_it_was_is_kept(write: Write) -> None:
+    """A reservation keeps when it was confirmed and when it ended; a retake is a new beginning."""
+
+    async def times() -> list[object]:
+        (found,) = await write(lambda inventory: inventory.reservations([101]))
+        return [found.confirmed_at, found.ended_at]
+
+    later = [UNTIL + timedelta(microseconds=number) for number in range(4)]
+    assert await times() == [None, None]
+    await write(lambda inventory: inventory.expire([FIRST], later[0]))
+    assert await times() == [None, later[0]]
+    await write(lambda inventory: inventory.retake([FIRST], "BK-1", later[1]))
+    assert await times() == [later[1], None]
+    await write(lambda inventory: inventory.cancel([FIRST], later[2]))
+    assert await times() == [later[1], later[2]]
+    await write(lambda inventory: inventory.confirm([FIRST], "BK-1", later[3]))
+    assert await times() == [later[3], later[2]]
 
 
 async def test_overdue_are_the_active_ones_that_are_over(write: Write) -> None:
@@ -126,7 +145,7 @@ async def test_overdue_are_the_active_ones_that_are_over(write: Write) -> None:
     assert await write(lambda inventory: inventory.overdue(START, 10)) == []
     assert sorted(await write(lambda inventory: inventory.overdue(UNTIL, 10))) == [101, 102]
     assert len(await write(lambda inventory: inventory.overdue(OVER, 1))) == 1
-    await write(lambda inventory: inventory.confirm([FIRST], "BK-1"))
+    await write(lambda inventory: inventory.confirm([FIRST], "BK-1", START))
     assert await write(lambda inventory: inventory.overdue(OVER, 10)) == [102]
 
 

@@ -121,8 +121,20 @@ def test_what_may_be_retaken(status: ReservationStatus) -> None:
     held = [reservation("ACTIVE"), reservation(status, reservation_id=2)]
     if status in ("ACTIVE", "EXPIRED"):
         require_retakeable(held)
-        assert held[1].retaken("BK-1").is_confirmed_for("BK-1")
+        assert held[1].retaken("BK-1", UNTIL).is_confirmed_for("BK-1")
         return
     with pytest.raises(ReservationNotActive) as caught:
         require_retakeable(held)
     assert caught.value.metadata == {"reservationIds": "2"}
+
+
+def test_when_a_reservation_changed() -> None:
+    """Each change says when it was, and what took its seat back has not ended."""
+    later = UNTIL + timedelta(seconds=1)
+    assert reservation().confirmed("BK-1", START).confirmed_at == START
+    expired = reservation().expired(UNTIL)
+    assert (expired.confirmed_at, expired.ended_at) == (None, UNTIL)
+    retaken = expired.retaken("BK-1", later)
+    assert (retaken.confirmed_at, retaken.ended_at) == (later, None)
+    cancelled = reservation().confirmed("BK-1", START).cancelled(later)
+    assert (cancelled.confirmed_at, cancelled.ended_at) == (START, later)
