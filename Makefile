@@ -7,7 +7,7 @@ MINUTES ?= 60
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test soak bench check gen docs lock format clean
+.PHONY: help setup run up down demo test soak bench check gen docs lock format clean
 
 help:  ## Show this help.
 	@echo "Holdfast: bookings that are paid for exactly once, whatever fails in between."
@@ -22,6 +22,12 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml scripts/setup
 
 run: setup  ## Start everything, embedded: one file of SQLite a service, nothing else to install.
 	@exec $(BIN)/holdfast up
+
+up:  ## Start everything in containers, with MySQL, Redis, Prometheus and Grafana.
+	@scripts/up
+
+down:  ## Stop what `make up` started; the data stays.
+	@scripts/down
 
 demo: setup  ## Make a whole booking and show each step; SCENARIO=NAME: with what `holdfast cards` foretells.
 	@exec $(BIN)/holdfast demo $(if $(SCENARIO),--scenario "$(SCENARIO)")

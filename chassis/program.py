@@ -14,7 +14,7 @@ import structlog
 import uvloop
 from sqlalchemy.exc import DBAPIError
 
-from chassis import logs, migrations, tokens
+from chassis import logs, metrics, migrations, probe, tokens, tracing
 from chassis.database import Database
 from chassis.interceptors.admission import Limits
 from chassis.server import AddressTaken, Hosted, running
@@ -50,6 +50,8 @@ class Program:
 def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     """Run a program; the exit code is 0, 1 for a failure, 2 for wrong settings or arguments."""
     command = _parser(program).parse_args(arguments).command
+    if command == "health":
+        return probe.of_service(program.name, program.settings.model_fields["listen"].default)
     # Files of SQLite are for the user who runs this, and for nobody else.
     os.umask(0o077)
     try:
@@ -92,16 +94,16 @@ async def _serve(program: Program) -> None:
     stop = _on_signals()
     database = Database(settings.database_url)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(database.close)
-        if database.is_sqlite:
         # What is left to send is sent last of all, and must not keep the loop from stopping.
         stack.push_async_callback(asyncio.to_thread, tracing.configure(program.name))
+        stack.push_async_callback(database.close)
+        if database.is_sqlite:
             await migrations.migrate(database, program.migrations)
         else:
             await migrations.require_current(database, program.migrations, program.name)
+        await stack.enter_async_context(metrics.served(program.name, settings.metrics_listen))
         hosted = await program.wire(settings, auth, database)
         limits = Limits(settings.calls_max, settings.streams_max)
-        await stack.enter_async_context(metrics.served(program.name, settings.metrics_listen))
         await stack.enter_async_context(
             running(hosted, settings.listen, verifier, settings.shutdown_grace_s, limits)
         )
@@ -136,7 +138,7 @@ def _parser(program: Program) -> argparse.ArgumentParser:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=("serve", "migrate"),
+        choices=("serve", "migrate", "health"),
         default="serve",
         help="serve (the default); bring the database to the newest schema; or ask the one that"
         " runs on this machine whether it serves, where its LISTEN setting says",

@@ -1,129 +1,17 @@
-"""`python -m gateway`: serve until SIGTERM or SIGINT."""
+"""`python -m gateway`."""
 
-import argparse
-import asyncio
-import math
-import signal
-import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import structlog
-import uvicorn
-import uvloop
-
-from chassis import logs
-from chassis.settings import SettingsError, describe, load
-from gateway import wiring
-from gateway.config import GatewaySettings
-from gateway.connection import Connection
-from gateway.descriptors import ContractError
-from gateway.pages import PagesError
-from gateway.router import RouteConflict
-from gateway.rules import RuleError
-
-log = structlog.get_logger(__name__)
-
-NAME = "gateway"
-EXIT_FAILURE = 1
-EXIT_USAGE = 2
-# Of connections that are open and silent.
-KEEP_ALIVE_S = 30
-BACKLOG = 1024
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-class _Server(uvicorn.Server):
-    """Tells when it is told to stop, so that streams end: they would not by themselves."""
-
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop in order at the first signal; the second ends the process at once.
-
-        A stop in order ends with exit code 0: the server's own way is to die of the signal.
-        """
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.add_signal_handler(number, self._stop)
-        yield
-
-    def _stop(self) -> None:
-        for number in SIGNALS:
-            asyncio.get_running_loop().remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        self._stopping.set()
-        self.should_exit = True
+from chassis import probe
 
 
 def main() -> int:
-    """Run the gateway; the exit code is 0, 1 for a failure, 2 for wrong settings or arguments."""
-    _parser().parse_args()
-    try:
-        settings = load(GatewaySettings)
-        logs.configure(NAME, settings.log_level)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
-    except SettingsError as error:
-        mistakes = "\n".join(f"  {line}" for line in str(error).splitlines())
-        sys.stderr.write(f"{NAME}: the settings are not right:\n{mistakes}\n")
-        return EXIT_USAGE
-    except (ContractError, RuleError, RouteConflict, PagesError, OSError) as error:
-        sys.stderr.write(f"{NAME}: {error}\n")
-        return EXIT_FAILURE
-    return 0
+    """Run the program; its health is asked for often, and without loading all of it."""
+    if sys.argv[1:] == ["health"]:
+        return probe.of_gateway("gateway", "127.0.0.1:8080")
+    from gateway import program  # noqa: PLC0415
 
-
-async def _serve(settings: GatewaySettings) -> None:
-    stopping = asyncio.Event()
-    with _listening(settings.listen) as listener:
-        async with wiring.opened(settings, stopping) as app:
-            config = uvicorn.Config(
-                app,
-                http=Connection,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
-            )
-            log.info("listening", address=settings.listen, port=listener.getsockname()[1])
-            await _Server(config, stopping).serve([listener])
-    log.info("stopped")
-
-
-def _listening(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, int(port)))
-    except OSError as error:
-        listener.close()
-        message = f"cannot listen on {address}: {(error.strerror or str(error)).lower()}"
-        raise OSError(message) from None
-    return listener
-
-
-def _parser() -> argparse.ArgumentParser:
-    settings = describe(GatewaySettings)
-    lines = [f"  {name} = {default}\n      {meaning}" for name, default, meaning in settings]
-    return argparse.ArgumentParser(
-        prog=f"python -m {NAME}",
-        description="Holdfast's gateway: REST and JSON for gRPC services, from their contracts.",
-        epilog="settings, from the environment, with their defaults:\n" + "\n".join(lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    return program.main()
 
 
 if __name__ == "__main__":

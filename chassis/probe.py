@@ -1,0 +1,82 @@
+"""Asks a program of this machine whether it can work: `python -m <program> health`.
+
+Whoever watches a container asks every few seconds, so this loads little; and it needs no setting
+but the address, because a check must not fail for want of a secret.
+"""
+
+import http.client
+import os
+import sys
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+HEALTHY, UNHEALTHY = 0, 1
+# The gateway gives its services two seconds to say whether they serve.
+TIMEOUT_S = 3.0
+# An address to listen on everywhere is none to call.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
+READY = "/readyz"
+SHOWN_MAX = 500
+
+
+def of_service(program: str, default: str) -> int:
+    """Ask a service, by grpc.health.v1, where its setting or else `default` says that it listens.
+
+    Tells what came of it in one sentence. The exit code is 0 only if it serves.
+    """
+    return _ask(program, default, _ask_service)
+
+
+def of_gateway(program: str, default: str) -> int:
+    """The same of the gateway, which is ready when all its services serve.
+
+    Not `/healthz`, which says no more than that the process answers: a service that has lost its
+    database does not serve either, and a caller who waits for "healthy" wants to call.
+    """
+    return _ask(program, default, _ask_gateway)
+
+
+def _ask(program: str, default: str, ask: Callable[[str, int], str]) -> int:
+    variable = f"{program.removesuffix('_svc').upper()}_LISTEN"
+    address = os.environ.get(variable, default)
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not int(port):
+        sys.stderr.write(f"{program}: {variable} is {address!r}, which is no address to ask at\n")
+        return UNHEALTHY
+    host = EVERYWHERE.get(host, host)
+    trouble = ask(host, int(port))
+    if trouble:
+        sys.stderr.write(f"{program} at {host}:{port} {trouble}\n")
+        return UNHEALTHY
+    sys.stdout.write(f"{program} at {host}:{port} serves\n")
+    return HEALTHY
+
+
+def _ask_service(host: str, port: int) -> str:
+    """What is wrong, if anything."""
+    request = health_pb2.HealthCheckRequest()
+    # It is on this machine: no proxy is in between.
+    options = [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(f"{host}:{port}", options=options) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            return f"does not answer: {error.code().name}"
+    serves = answer.status == health_pb2.HealthCheckResponse.SERVING
+    return "" if serves else "answers, and does not serve"
+
+
+def _ask_gateway(host: str, port: int) -> str:
+    """What is wrong, if anything."""
+    connection = http.client.HTTPConnection(host.strip("[]"), port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", READY)
+        answer = connection.getresponse()
+        told = answer.read(SHOWN_MAX).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return f"does not answer: {getattr(error, 'strerror', None) or error}"
+    finally:
+        connection.close()
+    return "" if answer.status == http.HTTPStatus.OK else f"is not ready: {told}"
