@@ -48,7 +48,7 @@ check: setup  ## Format, lint, types, architecture, contracts, regeneration.
 gen: setup  ## Generate gen/ from the contracts.
 	@scripts/gen gen
 
-docs: setup  ## Write docs/scenarios.md and docs/openapi.json from code and contracts.
+docs: setup  ## Write the pages in docs/ that code and contracts make, or parts of.
 	@$(BIN)/python scripts/docs docs
 
 format: setup  ## Put code and contracts in their format.

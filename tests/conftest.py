@@ -8,9 +8,9 @@ import shutil
 
 import pytest
 import structlog
-from support import chromium, mariadb, redis
+from support import chromium, mariadb, promtool, redis
 
-PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "PAYMENT_")
+PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "OTEL_", "PAYMENT_")
 SERVER = pytest.StashKey[mariadb.PrivateMariaDb]()
 
 
@@ -28,6 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
     server = mariadb.PrivateMariaDb()
     config.stash[SERVER] = server
     os.environ[mariadb.VARIABLE] = server.start()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: while one test waits, as many do, another has work."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -52,6 +57,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not chromium.executable():
         advice = "install chromium, or set HOLDFAST_TEST_CHROMIUM to a program that is one"
         missing.append((" NO PAGE WAS TESTED: no Chromium ", advice))
+    if not promtool.executable():
+        advice = "install prometheus, or set HOLDFAST_TEST_PROMTOOL to its promtool"
+        missing.append((" THE ALERTS WERE NOT TRIED: no promtool ", advice))
     for line, advice in missing:
         terminalreporter.write_line(line.center(shutil.get_terminal_size().columns, "!"), red=True)
         terminalreporter.write_line(advice)
