@@ -78,7 +78,8 @@ class Records:
 
         Where the answer to its COMMIT is lost, that is not counted, though it may be stored.
         """
-        result = await self._transactions.write(_afresh(unit))
+        unit = _afresh(unit)
+        result = await self._transactions.write(unit)
         done = _unit.get()
         if done.told:
             self._stored.ring()

@@ -160,8 +160,8 @@ def sells_twice(patch: Patch) -> None:
         await take(self, wanted, now)
         return True
 
-    async def as_many_as_wanted(self: Any, held: Any, reference: str) -> int:
-        await confirm(self, held, reference)
+    async def as_many_as_wanted(self: Any, held: Any, reference: str, now: Any) -> int:
+        await confirm(self, held, reference, now)
         return len(held)
 
     confirm = SqlInventory.confirm

@@ -46,7 +46,7 @@ from payment_svc.usecases.refund_payment import NewRefund
 from payment_svc.usecases.webhooks import Delivery
 
 LOOK_FURTHER = "HOLDFAST_EXAMPLES"
-EXAMPLES = 60
+EXAMPLES = 40
 STEPS = 40
 ROUNDS_MAX = 30
 CARD = Card("CREDIT_CARD", "4111111111111111", 12, 2060, "123")
