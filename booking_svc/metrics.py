@@ -72,7 +72,8 @@ def settled(booking: Booking, now: datetime) -> None:
     reason = failure.reason if failure else ""
     BOOKINGS.labels(booking.status, reason).inc()
     if booking.status is not BookingStatus.CANCELLED:
-        waited_s = (now - booking.created_at).total_seconds()
+        # Another replica's clock may have been ahead.
+        waited_s = max(0.0, (now - booking.created_at).total_seconds())
         BOOKING_DURATION.labels(booking.status).observe(waited_s)
 
 

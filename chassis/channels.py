@@ -55,6 +55,8 @@ def open_channel(target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
     }
     options = [
         ("grpc.service_config", json.dumps(config)),
+        # A proxy for the way out is none for the way to each other.
+        ("grpc.enable_http_proxy", 0),
         ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),

@@ -221,6 +221,8 @@ class Database:
 
     def _watch(self, name: str, engine: AsyncEngine, most: int) -> None:
         pool: Any = engine.pool
+        # It makes its queue when it is first asked, and a scrape asks in another thread.
+        pool.checkedin()
         metrics.watch_pool(self._name, name, most, pool.checkedout, pool.checkedin)
 
     def _engine(self, url: str, isolation_level: Any, pool_size: int) -> AsyncEngine:

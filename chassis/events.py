@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chassis import pages
+from chassis import pages, tracing
 from chassis.bell import Bell
 from chassis.errors import InvalidField
 from chassis.transactions import Transactions
@@ -113,4 +113,5 @@ class EventFeed:
             raise InvalidField(("cursor", "is not a cursor of this stream")) from None
 
     async def _read(self, after: int) -> list[Event]:
-        return await self._transactions.read(lambda one: one.outbox.after(after, BATCH))
+        with tracing.apart():
+            return await self._transactions.read(lambda one: one.outbox.after(after, BATCH))

@@ -46,6 +46,8 @@ def configure(program: str, level: str) -> None:
     # Statements, migrations and requests of libraries are not news; we write our own.
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It quotes what callers send as their trace.
+    logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
 
 
 class _Facts:

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
+from typing import Any
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     Counter,
@@ -26,6 +28,8 @@ CALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 # Of what takes a moment, or else something is wrong.
 SHORT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 LOOP_EVERY_S = 0.5
+# How long a connection to the metrics may be silent.
+IDLE_S = 5.0
 
 BUILD = Gauge(
     "holdfast_build_info", "Always 1: the program and its version", ["program", "version"]
@@ -71,7 +75,7 @@ CALLING = Histogram(
 
 KEYS = Counter(
     "holdfast_idempotency_requests",
-    "Calls with an idempotency key: new, replayed, in_use or reused; and who knew it",
+    "Calls with an idempotency key: new, replayed, in_use, reused, or failed for another reason",
     ["method", "result", "source"],
 )
 
@@ -98,7 +102,7 @@ RERUNS = Counter(
 ROUNDS = Counter("holdfast_worker_rounds", "Rounds of background work", ["worker", "outcome"])
 LAST_SUCCESS = Gauge(
     "holdfast_worker_last_success_timestamp_seconds",
-    "When a worker last ended a round well, in seconds since 1970",
+    "When a worker last ended a round well, or was started, in seconds since 1970",
     ["worker"],
 )
 
@@ -136,10 +140,12 @@ async def served(program: str, listen: str) -> AsyncIterator[int]:
         return
     host, _, port = listen.rpartition(":")
     try:
-        server, thread = start_http_server(int(port), host.strip("[]"))
+        # It looks up the name of this machine, which may take long.
+        server, thread = await asyncio.to_thread(start_http_server, int(port), host.strip("[]"))
     except OSError:
         message = f"cannot serve metrics on {listen}: taken, or not an address of this machine"
         raise MetricsAddressTaken(message) from None
+    _bound(server)
     lag = asyncio.create_task(_watch_loop(), name="loop lag")
     try:
         yield server.server_port
@@ -150,6 +156,13 @@ async def served(program: str, listen: str) -> AsyncIterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _bound(server: WSGIServer) -> None:
+    """Who asks for nothing holds no thread for long; who leaves early is no news."""
+    handler: Any = server.RequestHandlerClass
+    server.RequestHandlerClass = type("Handler", (handler,), {"timeout": IDLE_S})
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
 
 
 async def _watch_loop() -> None:

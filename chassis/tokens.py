@@ -303,4 +303,7 @@ def _caller(claims: dict[str, Any]) -> Caller:
     # MySQL takes `ann` and `ann ` for the same key.
     if not 1 <= len(user_id) <= USER_ID_LENGTH_MAX or user_id != user_id.strip():
         raise TokenInvalid
+    # It is shown to people, on terminals that obey control characters.
+    if not user_id.isprintable():
+        raise TokenInvalid
     return Caller(user_id, frozenset(scope.split()))

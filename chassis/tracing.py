@@ -108,6 +108,16 @@ def part(name: str, **attributes: Any) -> AbstractContextManager[Span]:
     return _span(name, SpanKind.INTERNAL, attributes)
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Work that is no part of the present trace: what a stream polls for would never end it."""
+    token = attach(Context())
+    try:
+        yield
+    finally:
+        detach(token)
+
+
 def fail(span: Span, reason: str) -> None:
     """Mark a span as failed, for a reason from a closed list."""
     span.set_status(Status(StatusCode.ERROR, reason))

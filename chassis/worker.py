@@ -34,6 +34,8 @@ class Worker:
 
         So it is when something that the work waits for is cancelled, and not the work.
         """
+        # One that never succeeds must be seen to be late, too.
+        metrics.LAST_SUCCESS.labels(self.name).set_to_current_time()
         while True:
             more, outcome = False, "failed"
             heard = self.bell.rings

@@ -18,8 +18,10 @@ Response = TypeVar("Response", bound=Message)
 
 HEALTH_TIMEOUT_S = 1.0
 CALL_TIMEOUT_S = 45.0
-# A server that is only just starting is found as soon as it listens.
-QUICK_RECONNECT = [
+OPTIONS = [
+    # A proxy for the way out is none for the way to a service.
+    ("grpc.enable_http_proxy", 0),
+    # A server that is only just starting is found as soon as it listens.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
@@ -47,7 +49,7 @@ class Refused(Exception):
 
 def open_channel(target: str) -> grpc.Channel:
     """A channel to a service on this machine."""
-    return grpc.insecure_channel(target, options=QUICK_RECONNECT)
+    return grpc.insecure_channel(target, options=OPTIONS)
 
 
 def is_ready(program: Program, target: str) -> bool:

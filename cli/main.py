@@ -33,10 +33,11 @@ from cli.demo import STEPS, Demo
 from cli.desk import Desk
 from cli.failure import Failure
 from cli.programs import BOOKING, INVENTORY, PAYMENT, PROGRAMS, Addresses
-from cli.screen import err, out
+from cli.screen import err, harmless, out
 from cli.signing import Signing
 
 DAY_S = 86_400
+NEW_LINE = "\n"
 SCOPES = {"admin", "bookings", "inventory", "payments"}
 
 commands = typer.Typer(
@@ -197,9 +198,9 @@ def _temporary_stack(opened: ExitStack) -> tuple[Addresses, Signing]:
 def _say(text: str) -> None:
     # Said also while stopping, when the terminal may be gone: that must not stop the stopping.
     with suppress(OSError, SystemExit):
-        out.print(f"[dim]holdfast:[/] {escape(text)}", soft_wrap=True)
+        out.print(f"[dim]holdfast:[/] {escape(harmless(text))}", soft_wrap=True)
 
 
 def _fail(text: str) -> None:
-    err.print(f"[red]holdfast:[/] {escape(text)}", soft_wrap=True)
+    err.print(f"[red]holdfast:[/] {escape(harmless(text, kept=NEW_LINE))}", soft_wrap=True)
     sys.exit(1)

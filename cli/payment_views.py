@@ -6,7 +6,7 @@ from google.type.decimal_pb2 import Decimal
 from holdfast.payment.v1 import payment_pb2 as pb
 from rich.text import Text
 
-from cli.screen import coloured, instant, moment, say, show_table, table
+from cli.screen import coloured, instant, moment, name_of, say, show_table, table
 
 # More than this the contract does not give.
 LOG_LENGTH_MAX = 1000
@@ -60,9 +60,9 @@ def log(entries: Sequence[pb.PaymentLogEntry]) -> Iterator[Text]:
         (
             instant(entry.happened_at),
             entry.actor,
-            pb.PaymentLogEntry.Action.Name(entry.action),
-            coloured(pb.PaymentLogEntry.Outcome.Name(entry.outcome)),
-            coloured(pb.Payment.Status.Name(entry.status)),
+            name_of(pb.PaymentLogEntry.Action, entry.action),
+            coloured(name_of(pb.PaymentLogEntry.Outcome, entry.outcome)),
+            coloured(name_of(pb.Payment.Status, entry.status)),
             " · ".join(filter(None, (entry.detail, entry.refund_id))),
         )
         for entry in entries
@@ -94,7 +94,7 @@ def event_line(event: pb.PaymentEvent) -> Iterator[str | Text]:
 
 def status(payment: pb.Payment) -> Text:
     """Where a payment stands, in its colour."""
-    return coloured(pb.Payment.Status.Name(payment.status))
+    return coloured(name_of(pb.Payment.Status, payment.status))
 
 
 def method(kept: pb.PaymentMethodSummary) -> str:
@@ -106,7 +106,7 @@ def declined(payment: pb.Payment) -> str:
     """Why it was declined; empty if it was not."""
     if not payment.error_code:
         return ""
-    code = pb.Payment.DeclineCode.Name(payment.error_code)
+    code = name_of(pb.Payment.DeclineCode, payment.error_code)
     return ": ".join(filter(None, (code, payment.error_message)))
 
 
@@ -130,7 +130,7 @@ def _show_refunds(refunds: Sequence[pb.Refund]) -> None:
     rows = [
         (
             refund.refund_id,
-            coloured(pb.Refund.Status.Name(refund.status)),
+            coloured(name_of(pb.Refund.Status, refund.status)),
             _money(refund.refunded_amount, refund.currency),
             moment(refund.created_at),
             refund.reason,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from holdfast.booking.v1 import saga_pb2 as pb
 from rich.text import Text
 
-from cli.screen import coloured, moment, say, show_table
+from cli.screen import coloured, moment, name_of, say, show_table
 
 PARKED = pb.Saga.NEEDS_ATTENTION
 
@@ -96,7 +96,7 @@ def _show_timeline(saga: pb.Saga) -> None:
             str(record.attempt),
             record.step,
             record.action,
-            coloured(pb.Saga.StepRecord.Outcome.Name(record.outcome)),
+            coloured(name_of(pb.Saga.StepRecord.Outcome, record.outcome)),
             moment(record.began_at),
             f"{record.took.ToTimedelta().total_seconds():.3f} s",
             record.detail,
@@ -107,7 +107,7 @@ def _show_timeline(saga: pb.Saga) -> None:
 
 
 def _state(saga: pb.Saga) -> Text:
-    return coloured(pb.Saga.State.Name(saga.state))
+    return coloured(name_of(pb.Saga.State, saga.state))
 
 
 def _is_open(saga: pb.Saga) -> bool:

@@ -13,7 +13,7 @@ from holdfast.booking.v1 import saga_pb2_grpc as rpc
 from cli import calls, desk, saga_views
 from cli.desk import Desk
 from cli.failure import Failure
-from cli.screen import say
+from cli.screen import name_of, say
 
 OPERATOR = "operator"
 PAGE_SIZE_MAX = 1000
@@ -180,7 +180,7 @@ def _parked(here: Desk, booking: str, name: str) -> pb.Saga:
             saga.name for saga in chosen
         )
         raise Failure(message)
-    states = ", ".join(f"{saga.name} is {pb.Saga.State.Name(saga.state)}" for saga in found)
+    states = ", ".join(f"{saga.name} is {name_of(pb.Saga.State, saga.state)}" for saga in found)
     what = f"saga {name}" if name else "saga"
     message = f"{found[0].booking_reference} has no parked {what}: {states}"
     raise Failure(message)

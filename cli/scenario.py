@@ -16,6 +16,7 @@ from cli import calls, cards, payment_views, payments, walk, watch
 from cli.buyer import AVAILABLE, Buyer, by_card, expect
 from cli.desk import Desk
 from cli.failure import Failure
+from cli.screen import name_of
 
 # Short, so that a booking that takes longer is seen to be PENDING.
 PATIENCE_S = 3.0
@@ -110,21 +111,21 @@ class Scenario:
 
     def check(self) -> Iterator[str]:
         """See that it came as the card foretells."""
-        status = booking_pb.Booking.Status.Name(self.booking.status)
+        status = name_of(booking_pb.Booking.Status, self.booking.status)
         expect(status == foretold(self.card), f"{foretold(self.card)}, and not {status}")
         now = self._booking_of(self.booking.booking_reference)
         expect(now == self.booking, "a booking that stays as it was")
         if self.card.outcome.startswith(PENDING_FIRST):
             expect(self.was_pending, "a booking that is PENDING at first")
         code = DECLINE.search(self.card.description)
-        stands = pb.Payment.Status.Name(self.payment.status)
+        stands = name_of(pb.Payment.Status, self.payment.status)
         if status == "CONFIRMED":
             expect(stands == "SUCCESS", f"a payment that is a SUCCESS, and not {stands}")
             expect(self.payment.amount == self.booking.total_amount, "a charge of the total")
         else:
             expect(stands == "FAILED", f"a payment that has FAILED, and not {stands}")
         if code:
-            given = pb.Payment.DeclineCode.Name(self.payment.error_code)
+            given = name_of(pb.Payment.DeclineCode, self.payment.error_code)
             expect(given == code[0], f"{code[0]}, and not {given}")
         yield f"foretold: {self.card.outcome}"
         yield f"seen:     {status}; its only payment: {stands}"
@@ -149,7 +150,7 @@ class Scenario:
 
     def check_refund(self) -> Iterator[str]:
         """See that the money is given back, once."""
-        status = booking_pb.Booking.Status.Name(self.booking.status)
+        status = name_of(booking_pb.Booking.Status, self.booking.status)
         expect(status == "CANCELLED", f"CANCELLED, and not {status}")
         wanted, refunds = ", ".join(self._refunds_foretold()), ", ".join(_refunds(self.payment))
         told = any(entry.action == pb.PaymentLogEntry.WEBHOOK for entry in self.payment.log)
@@ -268,7 +269,7 @@ def _has_webhooks(card: pb.TestCard) -> Callable[[pb.Payment], bool]:
 
 
 def _refunds(payment: pb.Payment) -> list[str]:
-    return [pb.Refund.Status.Name(one.status) for one in payment.refunds]
+    return [name_of(pb.Refund.Status, one.status) for one in payment.refunds]
 
 
 def _titled(step: walk.Step) -> tuple[str, walk.Step]:

@@ -55,13 +55,27 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Itera
 def say(*parts: str | Text) -> None:
     """Print a line as it is: no line break is added, and no bracket taken for markup."""
     line = Text.assemble(*parts)
+    line.plain = harmless(line.plain)
     line.rstrip()
     out.print(line, soft_wrap=True)
 
 
 def tell(text: str) -> None:
     """Print a line beside the output: for the person who watches, and not for a pipe."""
-    err.print(Text(text, "dim"), soft_wrap=True)
+    err.print(Text(harmless(text), "dim"), soft_wrap=True)
+
+
+def harmless(text: str, kept: str = "") -> str:
+    """The same, but for what would move a cursor or make a line of its own.
+
+    Users choose their names and their reasons; a terminal obeys what is in them.
+    """
+    return "".join(one if one.isprintable() or one in kept else "\ufffd" for one in text)
+
+
+def name_of(enum: Any, number: int) -> str:
+    """The name of a value; of one that only a newer contract knows, its number."""
+    return str(enum.Name(number)) if number in enum.values() else str(number)
 
 
 def coloured(word: str) -> Text:

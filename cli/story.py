@@ -15,6 +15,7 @@ from holdfast.inventory.v1 import inventory_pb2
 from holdfast.payment.v1 import payment_pb2
 
 from cli.programs import BOOKING
+from cli.screen import name_of
 
 Booking = booking_pb2.Booking
 Saga = saga_pb2.Saga
@@ -158,7 +159,7 @@ def ends(facts: Facts) -> Iterator[Entry]:
     if booking.status == Booking.FAILED:
         for saga in facts.sagas or ():
             if saga.name == CONFIRM and saga.timeline:
-                why = f"{Reason.Name(booking.failure_reason)}: {booking.failure_message}"
+                why = f"{name_of(Reason, booking.failure_reason)}: {booking.failure_message}"
                 yield Entry(end_of(saga), BOOKING.name, "booking", "FAILED", (why,))
 
 

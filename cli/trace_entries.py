@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from cli.programs import BOOKING, INVENTORY, PAYMENT
-from cli.screen import moment
+from cli.screen import moment, name_of
 from cli.story import (
     BY_HAND,
     CALLS,
@@ -54,7 +54,7 @@ def _confirmed_and_freed(facts: Facts) -> Iterator[Entry]:
     for status in (Reservation.CANCELLED, Reservation.EXPIRED):
         ended = [one for one in held if one.status == status]
         for at, some in _at_once(ended, "ended_at"):
-            word = Reservation.Status.Name(status)
+            word = name_of(Reservation.Status, status)
             yield Entry(at, INVENTORY.name, seats(some), word, ("free for others",))
 
 
@@ -104,7 +104,7 @@ def _actions(saga: Saga) -> Iterator[Entry]:
             at,
             BOOKING.name,
             record.action or record.step,
-            Record.Outcome.Name(record.outcome),
+            name_of(Record.Outcome, record.outcome),
             tuple(filter(None, (attempt, record.detail))),
             None if by_hand else seconds(record),
         )
@@ -123,14 +123,14 @@ def _log(payment: Payment) -> Iterator[Entry]:
     """What was asked and answered; the status of the payment where it is another than before."""
     log, status = payment.log, Payment.STATUS_UNSPECIFIED
     for place, said in enumerate(log):
-        changed = "" if said.status == status else f"payment {Payment.Status.Name(said.status)}"
+        changed = "" if said.status == status else f"payment {name_of(Payment.Status, said.status)}"
         details = (f"by {said.actor}", said.detail, said.refund_id, changed)
         status = said.status
         yield Entry(
             moment_of(said.happened_at),
             PAYMENT.name,
-            Said.Action.Name(said.action),
-            Said.Outcome.Name(said.outcome),
+            name_of(Said.Action, said.action),
+            name_of(Said.Outcome, said.outcome),
             tuple(filter(None, details)),
             _awaited_s(log, place),
         )
@@ -164,7 +164,7 @@ def _before_the_log(payment: Payment) -> Iterator[Entry]:
     if not payment.log:
         yield Entry(moment_of(payment.created_at), PAYMENT.name, "CHARGE", "ASKED", (amount,))
         if payment.HasField("processed_at"):
-            word = f"payment {Payment.Status.Name(payment.status)}"
+            word = f"payment {name_of(Payment.Status, payment.status)}"
             yield Entry(
                 moment_of(payment.processed_at), PAYMENT.name, "CHARGE answered", "", (word,)
             )
@@ -175,7 +175,7 @@ def _before_the_log(payment: Payment) -> Iterator[Entry]:
                 f"{refund.refunded_amount.value} {refund.currency}",
                 refund.reason,
                 refund.refund_id,
-                f"now {Refund.Status.Name(refund.status)}",
+                f"now {name_of(Refund.Status, refund.status)}",
             )
             at, known = moment_of(refund.created_at), tuple(filter(None, details))
             yield Entry(at, PAYMENT.name, "REFUND", "ASKED", known)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cli import payment_views, story
 from cli.saga_views import next_action, next_step
-from cli.screen import coloured, instant, out, say
+from cli.screen import coloured, instant, name_of, out, say
 from cli.story import Booking, Entry, Facts, Line, Payment, Refund, Reservation, Saga
 from cli.trace_entries import told
 
@@ -156,8 +156,7 @@ def _going_on(saga: Saga, now: datetime) -> Iterator[Text]:
     if saga.last_error:
         tries = f" (came to nothing {saga.tries} times)" if saga.tries else ""
         yield Text(f"Last answer: {saga.last_error}{tries}")
-    user = f" --user {saga.booking.user_id}" if saga.booking.user_id else ""
-    yield Text(f"Follow it:   holdfast watch {saga.booking_reference}{user}")
+    yield Text(f"Look again:  holdfast trace {saga.booking_reference}")
 
 
 def _facts(facts: Facts) -> Iterator[tuple[str, Text]]:
@@ -170,14 +169,14 @@ def _facts(facts: Facts) -> Iterator[tuple[str, Text]]:
     yield from _of_payments(facts)
     if booking is not None:
         if booking.failure_reason:
-            reason = Reason.Name(booking.failure_reason)
+            reason = name_of(Reason, booking.failure_reason)
             yield "failure", Text(f"{reason}: {booking.failure_message}")
         yield "asked", Text(f"{instant(booking.created_at)} UTC")
 
 
 def _seats(facts: Facts, booking: Booking) -> Text:
     names = ", ".join(seat.seat_number for seat in booking.seats)
-    states = {Reservation.Status.Name(one.status) for one in facts.reservations or ()}
+    states = {name_of(Reservation.Status, one.status) for one in facts.reservations or ()}
     told = Text(", ").join(map(coloured, sorted(states)))
     return Text.assemble(names, f" of event {booking.event_id}", ": " if states else "", told)
 
@@ -185,14 +184,14 @@ def _seats(facts: Facts, booking: Booking) -> Text:
 def _of_payments(facts: Facts) -> Iterator[tuple[str, Text]]:
     booking = facts.booking
     if facts.payments is None and booking is not None and booking.payment_id:
-        state = coloured(Payment.Status.Name(booking.payment_status))
+        state = coloured(name_of(Payment.Status, booking.payment_status))
         when = " when the booking last changed"
         yield "payment", Text.assemble(f"{booking.payment_id}: ", state, when)
     for payment in facts.payments or ():
         yield "payment", _of_payment(payment)
         for refund in payment.refunds:
             amount = f"{refund.refunded_amount.value} {refund.currency}"
-            state = coloured(Refund.Status.Name(refund.status))
+            state = coloured(name_of(Refund.Status, refund.status))
             more = "".join(f"{DOT}{part}" for part in (amount, refund.reason) if part)
             yield "refund", Text.assemble(f"{refund.refund_id}: ", state, more)
 
@@ -208,7 +207,7 @@ def _of_payment(payment: Payment) -> Text:
 
 
 def _status(booking: Booking) -> Text:
-    return coloured(Booking.Status.Name(booking.status))
+    return coloured(name_of(Booking.Status, booking.status))
 
 
 def _since(seconds: float) -> str:

@@ -17,7 +17,8 @@ from cli import calls, desk
 from cli.buyer import USER
 from cli.desk import Desk
 from cli.failure import Failure
-from cli.screen import coloured, out, say
+from cli.screen import coloured, name_of, out, say
+from cli.signing import TOKEN_VARIABLE, Given
 
 SETTLED = (pb.Booking.CONFIRMED, pb.Booking.FAILED, pb.Booking.CANCELLED)
 # Between two tries to reach a server that stopped.
@@ -95,17 +96,17 @@ def follow(
 
 def line(booking: pb.Booking) -> Iterator[str | Text]:
     """A booking in one line: where it stands, what it is, and what became of its payment."""
-    status = pb.Booking.Status.Name(booking.status)
+    status = name_of(pb.Booking.Status, booking.status)
     yield coloured(status)
     yield " " * (STATUS_COLUMNS - len(status))
     seats = ", ".join(seat.seat_number for seat in booking.seats)
     total = f"{booking.total_amount.value} {booking.currency}"
     facts = [booking.booking_reference, seats, total]
     if booking.payment_id:
-        payment = payment_pb2.Payment.Status.Name(booking.payment_status)
+        payment = name_of(payment_pb2.Payment.Status, booking.payment_status)
         facts.append(f"payment {booking.payment_id} {payment}")
     if booking.failure_reason:
-        facts.append(f"{Reason.Name(booking.failure_reason)}: {booking.failure_message}")
+        facts.append(f"{name_of(Reason, booking.failure_reason)}: {booking.failure_message}")
     yield " · ".join(facts)
 
 
@@ -126,6 +127,8 @@ def _explained(here: Desk, refused: calls.Refused) -> Exception:
 
 
 def _not_found(here: Desk, booking: str) -> Failure:
+    if isinstance(here.tokens, Given):
+        return Failure(f"the user of the token in {TOKEN_VARIABLE} has no booking {booking}")
     message = f"the user '{here.user}' has no booking {booking}; for another user: --user ID"
     return Failure(message)
 

@@ -13,6 +13,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 REFLECTION_TIMEOUT_S = 5.0
+# A proxy for the way out is none for the way to a service.
+DIRECTLY = (("grpc.enable_http_proxy", 0),)
 
 
 class ContractError(Exception):
@@ -58,7 +60,7 @@ def from_reflection(targets: dict[str, str]) -> Contracts:
     """
     services = {}
     for name, target in targets.items():
-        with grpc.insecure_channel(target) as channel:
+        with grpc.insecure_channel(target, options=DIRECTLY) as channel:
             pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
             try:
                 # A server that accepts and says nothing would be waited for without end.

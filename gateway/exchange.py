@@ -82,11 +82,14 @@ class Exchange:
     @property
     def trace(self) -> dict[str, str]:
         """The headers by which a caller hands on its trace."""
-        return {
-            name.decode(): value.decode("latin-1")
-            for name, value in self._scope["headers"]
-            if name in TRACE
-        }
+        found: dict[str, str] = {}
+        for name, value in self._scope["headers"]:
+            if name in TRACE:
+                before = found.get(name.decode())
+                text = value.decode("latin-1")
+                # Several are one list; of parents there cannot be several, and it counts as none.
+                found[name.decode()] = text if before is None else f"{before},{text}"
+        return found
 
     @property
     def has_body(self) -> bool:

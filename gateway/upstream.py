@@ -16,6 +16,8 @@ from chassis.channels import seen
 from gateway.metadata import Metadata, Pairs
 
 HEALTH_TIMEOUT_S = 2.0
+# Of W3C Trace Context.
+TRACE = ("traceparent", "tracestate")
 # What gRPC itself says holds addresses and names of ours; a service that means to be read gives a
 # reason with its text.
 OUR_WORDS = {
@@ -146,8 +148,10 @@ def failed(error: grpc.aio.AioRpcError) -> Failed:
 
 def _traced(metadata: Metadata) -> Metadata:
     """The same, with the present span in the place of the caller's."""
-    own = dict(tracing.handed_on())
-    return (*(pair for pair in metadata if pair[0] not in own), *own.items())
+    own = tracing.handed_on()
+    if not own:
+        return metadata
+    return (*(pair for pair in metadata if pair[0] not in TRACE), *own)
 
 
 def _details(error: grpc.aio.AioRpcError) -> Any:

@@ -65,7 +65,9 @@ def settled(one: Payment | Refund, now: datetime) -> None:
         return
     reason = one.decline_code or "" if one.status is PaymentStatus.FAILED else ""
     PAYMENTS.labels(one.status, reason).inc()
-    PAYMENT_DURATION.labels(one.status).observe((now - one.created_at).total_seconds())
+    # Another replica's clock may have been ahead.
+    waited_s = max(0.0, (now - one.created_at).total_seconds())
+    PAYMENT_DURATION.labels(one.status).observe(waited_s)
 
 
 # Series that are there from the start: an alert on the first of its kind sees it rise from 0.

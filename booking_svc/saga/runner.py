@@ -214,7 +214,7 @@ def _step_record(
 
 def _count(action: str, outcome: Outcome, took_s: float) -> None:
     metrics.ACTIONS.labels(action, VERDICTS[type(outcome)]).inc()
-    metrics.ACTION_DURATION.labels(action).observe(took_s)
+    metrics.ACTION_DURATION.labels(action).observe(max(0.0, took_s))
 
 
 def _log(reference: str, saga: Saga, step: StepRecord) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from booking_svc.domain.booking import Booking
 from booking_svc.usecases.changes import Changes
 from booking_svc.usecases.read_bookings import ReadBookings
+from chassis import tracing
 
 # For what other replicas write: they ring no bell here.
 POLL_S = 0.5
@@ -28,7 +29,8 @@ class WatchBooking:
         last: Booking | None = None
         while True:
             heard = bell.rings
-            booking = await self._read.one(user_id, booking_id)
+            with tracing.apart():
+                booking = await self._read.one(user_id, booking_id)
             if booking != last:
                 yield booking
             if booking.is_settled:

@@ -78,7 +78,7 @@ class _Seen:
     def ended(self, code: grpc.StatusCode, duration_s: float) -> None:
         metrics.HANDLED.labels(*self.labels, code.name).inc()
         metrics.HANDLING.labels(*self.labels).observe(duration_s)
-        self._count_key()
+        self._count_key(code)
         facts: dict[str, Any] = {
             "method": self.method,
             "code": code.name,
@@ -93,11 +93,12 @@ class _Seen:
         write = log.error if code in FAULTS else log.info
         write("call", **facts)
 
-    def _count_key(self) -> None:
+    def _count_key(self, code: grpc.StatusCode) -> None:
         source = call_context.key_source.get()
         if not source:
             return
-        result = KEY_RESULTS.get(call_context.reason.get(), "new")
+        otherwise = "new" if code is grpc.StatusCode.OK else "failed"
+        result = KEY_RESULTS.get(call_context.reason.get(), otherwise)
         if call_context.REPLAYED in (call_context.answer_metadata.get() or ()):
             result = "replayed"
         metrics.KEYS.labels(self.labels[2], result, source).inc()

@@ -74,7 +74,7 @@ LED_TO: dict[str, dict[tuple[str, ...], float]] = {
 # Those whose rounds end by themselves: `payments` follows a stream for as long as there is one.
 WORKERS = {
     GATEWAY: set(),
-    BOOKING: {"recovery", "leases", "outbox", "keys", "census"},
+    BOOKING: {"recovery", "leases", "payments", "outbox", "keys", "census"},
     PAYMENT: {"sequencer", "reconciler", "webhooks", "census"},
     INVENTORY: {"sweeper"},
 }

@@ -12,6 +12,7 @@ from holdfast.booking.v1 import booking_pb2
 from holdfast.inventory.v1 import inventory_pb2
 from holdfast.payment.v1 import payment_pb2
 from support.gateway import Gateway, Seen, gateway
+from support.telemetry import TRACEPARENT
 
 from booking_svc.domain.errors import BookingNotFound, PaymentFailed
 from chassis.errors import (
@@ -50,6 +51,25 @@ def replayed(message: Any) -> Any:
         return message
 
     return answer
+
+
+@pytest.mark.parametrize(
+    ("given", "goes_on"),
+    [
+        ({}, {"traceparent": TRACEPARENT}),
+        ({"tracestate": "shop=7"}, {"traceparent": TRACEPARENT, "tracestate": "shop=7"}),
+        ({"tracestate": "card 4111 1111, =;"}, {"traceparent": TRACEPARENT}),
+    ],
+    ids=["alone", "with a state", "with what is none"],
+)
+async def test_the_trace_of_a_caller(
+    gate: Gateway, given: dict[str, str], goes_on: dict[str, str]
+) -> None:
+    """A caller's trace goes on with its state, but not with a state that is none."""
+    gate.services.answers.append(BOOKING)
+    await gate.post("/api/bookings/confirm", CONFIRM, traceparent=TRACEPARENT, **given)
+    metadata = (await gate.services.last()).metadata
+    assert {name: metadata[name] for name in metadata if name.startswith("trace")} == goes_on
 
 
 async def test_headers_that_go_on(gate: Gateway) -> None:

@@ -17,14 +17,16 @@ from support.redis import RedisServer
 from support.telemetry import Tally, recorded, value
 
 from booking_svc.persistence import answers
+from booking_svc.persistence.repository import SqlBookings
 from chassis import tracing
-from chassis.database import Database
+from chassis.database import Database, DatabaseTransactions
 from chassis.errors import (
     CommitUnknown,
     DependencyUnavailable,
     Overloaded,
     ScopeMissing,
 )
+from chassis.events import EventFeed
 
 private_redis, redis_server = redis.private_redis, redis.redis_server
 pytestmark = on_sqlite
@@ -158,6 +160,20 @@ async def test_units_are_parts_of_a_trace(database: Database) -> None:
 CONFIRM = "ConfirmBooking"
 
 
+async def test_what_a_stream_polls_for_is_in_no_trace(databases: Databases) -> None:
+    """A stream lasts for ever and polls: that makes no spans, or its trace would have no end."""
+    database = await databases.fresh("booking_svc")
+    feed = EventFeed("events", DatabaseTransactions(database, SqlBookings), poll_s=0.01)
+    with recorded() as spans, tracing.serving("a stream", {}):
+        tally = Tally()
+        following = asyncio.ensure_future(anext(aiter(feed.stream(0))))
+        reads = "holdfast_database_unit_seconds_count"
+        await until(lambda: sum(tally.of(reads).values()) >= 3)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    assert spans.names() == ["a stream"]
+
+
 async def use_a_key(stack: Stack, tally: Tally) -> list[dict[tuple[str, ...], float]]:
     """A key that is new, in use, replayed and reused: what has been counted after each."""
     ann = stack.buyer("ann")
@@ -227,12 +243,14 @@ async def test_keys_of_payments(payments: Payments) -> None:
     await payments.cancel()
     await payments.caller.ProcessPayment(process(booking="BK-2"))
     await payments.caller.RefundPayment(give_back(paid.payment_id)).code()
-    await until(lambda: sum(tally.of(KEYS).values()) == 6)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await payments.pay(key="other", amount="0.001")
+    await until(lambda: sum(tally.of(KEYS).values()) == 7)
     assert tally.of(KEYS) == {
         (method, result, "database"): 1
         for method in ("ProcessPayment", "RefundPayment")
         for result in ("new", "replayed", "reused")
-    }
+    } | {("ProcessPayment", "failed", "database"): 1}
 
 
 async def test_keys_of_the_inventory(inventory: InventoryPeople) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -48,6 +49,7 @@ async def test_what_is_measured_is_served() -> None:
 
 async def test_not_at_all() -> None:
     """Without an address nothing is listened on and nothing runs."""
+    await asyncio.to_thread(threading.active_count)
     threads, tasks = threading.active_count(), asyncio.all_tasks()
     async with served("booking_svc", "") as port:
         assert port == 0
@@ -58,6 +60,7 @@ async def test_not_at_all() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
 async def test_it_ends_with_the_program(host: str) -> None:
     """When the block ends the port is free again, and no thread and no task is left."""
+    await asyncio.to_thread(threading.active_count)
     threads, tasks = threading.active_count(), asyncio.all_tasks()
     async with served("booking_svc", f"{host}:0") as port:
         assert threading.active_count() == threads + 1
@@ -84,6 +87,28 @@ async def test_a_scraper_that_says_nothing_does_not_hold_up_the_end() -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             assert "holdfast_build_info" in await scrape(port)
         writer.close()
+
+
+async def test_who_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection over which nothing comes is closed, and with it the thread that waits for it."""
+    monkeypatch.setattr(metrics, "IDLE_S", 0.05)
+    async with served("booking_svc", ANYWHERE) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /metrics HTTP/1.1\r\n")
+        async with asyncio.timeout(WAIT_S):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_who_leaves_early_is_no_news(capfd: pytest.CaptureFixture[str]) -> None:
+    """A scraper that resets its connection leaves no traceback among the log lines."""
+    async with served("booking_svc", ANYWHERE) as port:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        await scrape(port)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("listen", ["taken", "192.0.2.1:0", "nowhere.invalid:0"])

@@ -233,8 +233,30 @@ def test_a_booking_that_goes_on(owner: str, until_s: float, told: str) -> None:
     text = " ".join(" ".join(shown(Facts([running], [payment("PENDING")]))).split())
     assert f"Going on: confirm_booking is {told}" in text
     assert "Last answer: DEADLINE_EXCEEDED (came to nothing 2 times)" in text
-    assert f"Follow it: holdfast watch {REFERENCE} --user ann" in text
+    assert f"Look again: holdfast trace {REFERENCE}" in text
     assert f"Still open: payment {PAYMENT_ID} is PENDING; payment_svc asks" in text
+
+
+def test_what_users_write_is_no_order_to_a_terminal() -> None:
+    """A name or a reason with control characters moves no cursor and makes no line of its own."""
+    facts = cancelled()
+    reason = f"late\n+0.500 s          booking_svc    booking CONFIRMED{ESCAPE}[2J"
+    asked = said(3, "REFUND", "ASKED", "SUCCESS", detail=reason, actor=f"ann{ESCAPE}]0;x\x07")
+    for saga_of in facts.sagas:
+        saga_of.booking.user_id = f"ann{ESCAPE}[2J\nbob"
+    facts.payments[0].log.append(asked)
+    lines = shown(facts)
+    assert not [line for line in lines if not line.isprintable()]
+    (forged,) = [line for line in lines if "late" in line]
+    assert "payment_svc" in forged or forged.startswith(" " * 20)
+    assert any("ann" in line and "bob" in line for line in lines)
+
+
+def test_what_only_a_newer_contract_knows() -> None:
+    """A value that this command does not know is shown by its number, and not a traceback."""
+    strange = booking("FAILED", failure_reason=999, failure_message="the moon", payment_status=77)
+    lines = shown(Facts([saga(state="UNDONE", booking=strange)], [payment("FAILED")]))
+    assert any("999: the moon" in line for line in lines)
 
 
 def test_what_is_missing() -> None:

@@ -1,5 +1,8 @@
 """Sagas as dialogues, and what is counted of them: actions, and turns once they are stored."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from support.sagas import Dialogue, a_booking
 from support.telemetry import Tally, samples, value
@@ -84,3 +87,12 @@ def test_what_is_rare_is_there_from_the_start() -> None:
     assert ("holdfast_bookings_total", ("FAILED", "SEATS_LOST")) in samples()
     for reason in ("PAYMENT_FAILED", "GIVEN_UP", "CANCELLED", "OTHER"):
         assert value(ROLLBACKS, reason) >= 0
+
+
+def test_a_clock_that_is_behind_takes_nothing_back() -> None:
+    """A booking that seems settled before it was asked for took no time: sums never fall."""
+    one, name = a_booking(), "holdfast_booking_duration_seconds"
+    failed, tally = replace(one, status=BookingStatus.FAILED), Tally()
+    metrics.settled(failed, one.created_at - timedelta(seconds=3))
+    assert tally.of(f"{name}_count") == {("FAILED",): 1}
+    assert tally.of(f"{name}_sum") == {}

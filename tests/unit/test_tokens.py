@@ -78,6 +78,8 @@ def test_a_token_names_its_caller() -> None:
         {"sub": 7},
         {"sub": "a" * 129},
         {"sub": "ann "},
+        {"sub": "ann\x1b[2J"},
+        {"sub": "ann\nbob"},
         {"exp": None},
         {"exp": "soon"},
         {"nbf": 2**40},

@@ -8,6 +8,7 @@ import structlog
 from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode
 from structlog.contextvars import get_contextvars
+from support.payments import log_lines
 from support.telemetry import PARENT_ID, TRACE_ID, TRACEPARENT, Spans, recorded, trace_of
 
 from chassis import tracing
@@ -229,3 +230,22 @@ async def test_nothing_is_sent_unless_it_is_told_where(
     tracing.configure("booking_svc")()
     with tracing.serving("served", {}) as span:
         assert span is INVALID_SPAN
+
+
+def test_what_a_caller_gives_as_its_trace_is_not_logged() -> None:
+    """A state of a trace that is none is thrown away, and nobody writes down what was in it."""
+    with log_lines() as lines:
+        given = {"traceparent": TRACEPARENT, "tracestate": f"card {CARD}, shop=7;{CARD}\x1b"}
+        with tracing.serving("served", given):
+            assert CARD not in str(tracing.handed_on())
+    assert CARD not in lines.getvalue()
+
+
+async def test_apart(spans: Spans) -> None:
+    """What is done apart is no part of the trace around it, which goes on after it."""
+    with tracing.inside("around"):
+        with tracing.apart(), tracing.part("apart"):
+            assert tracing.traceparent() == ""
+        with tracing.part("after"):
+            pass
+    assert spans.names() == ["after", "around"]
