@@ -76,6 +76,7 @@ def show(console: Console, addresses: Addresses, event_id: int, token: str) -> N
     console.print("[bold]Your newest booking, by Python's generated stubs:[/]")
     _print_plain(console, STUBS, values)
     console.print(
+        f"A booking's whole story: {_command('holdfast')} trace BK-…\n"
         "The token is for the user 'demo' and lasts a day; another one: "
         f"{_command('holdfast')} token --user ID\n[bold]Ctrl-C stops everything.[/]",
         soft_wrap=True,
