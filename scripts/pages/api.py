@@ -26,15 +26,37 @@ Every service, method, message and error, as the contracts in `protos/` have the
 made by `make docs`.
 
 - **Tokens.** A call carries `authorization: Bearer …` in its metadata, a header over HTTP. One of
-  the scopes of the method is enough, and `admin` opens every method.
-- **REST.** The gateway serves the routes named here. JSON is that of proto3: a field of a message
-  is called as in the column *JSON*. Over HTTP, what is metadata here is a header.
+  the scopes of the method is enough, and `admin` opens every method. In development
+  `holdfast token --user ada --scope bookings` prints one; otherwise whoever signs yours has it.
+- **REST.** The gateway serves the routes named here, at `http://127.0.0.1:8080` unless it is told
+  otherwise. A field of a message is called as in the column *JSON*. JSON is that of proto3, but
+  that 64-bit integers below 2^53 and decimals are numbers: with `GATEWAY_INT64_AS_NUMBERS=false`
+  and `GATEWAY_DECIMAL_AS_NUMBERS=false` they are the strings and the objects that proto3 has. Over
+  HTTP, what is metadata here is a header.
 - **Repeating.** What changes nothing, and what is idempotent, may be sent again as it is. Where a
   method takes an idempotency key, a call with the same key is the same call: send it as the
   metadata `idempotency-key`, or in the request.
 - **Errors.** Each error carries one [reason](#errors). Decide by it, never by the text. Any method
   may answer with those of a token, of the fields of a request, of too much work, and of what
   cannot be reached.
+
+Over HTTP an error is this, with the facts that belong to its reason, here `seatNumbers`:
+
+```json
+{
+  "error": "SEAT_NOT_AVAILABLE",
+  "message": "not available: A1",
+  "seatNumbers": "A1",
+  "code": "FAILED_PRECONDITION",
+  "details": []
+}
+```
+
+`error` is the reason and `code` the gRPC code; `details` has each field that is wrong, as
+`{"field": …, "description": …}`. Where the gateway itself refuses a request and no reason fits,
+`error` is `NOT_FOUND` (there is nothing at this path), `METHOD_NOT_ALLOWED`, `BODY_TOO_LARGE`,
+`BODY_TOO_SLOW`, `HEADERS_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE` or `NOT_ACCEPTABLE`; where a call
+failed without a reason, it is the gRPC code.
 """
 METHOD_COLUMNS = ("method", "REST", "scopes", "safe to repeat?")
 ERROR_COLUMNS = ("reason", "gRPC", "HTTP", "when")

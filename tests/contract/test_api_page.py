@@ -5,17 +5,27 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+import grpc
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from holdfast.auth.v1 import access_pb2
 from holdfast.errors.v1 import reason_pb2
 from support.methods import COMMENTS, METHODS
 from support.source import ROOT
+from typer.testing import CliRunner
 
+from chassis.settings import describe
+from cli.main import commands
+from gateway.answers import error_body
+from gateway.config import GatewaySettings
+from gateway.errors import Refusal
 from gateway.status import BY_CODE, BY_REASON
+from gateway.upstream import Failed
+from inventory_svc.domain.errors import SeatNotAvailable
 from scripts.pages import api, scenarios
 from scripts.pages.markdown import anchor
 
 PAGE = (ROOT / "docs/api.md").read_text()
+INTRODUCTION = PAGE.partition("\n## ")[0]
 HEADINGS = re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
 # A row of a table cannot be broken, so that its length is bounded otherwise.
 LINE_MAX, ROW_MAX = 100, 400
@@ -114,5 +124,35 @@ def test_the_page_can_be_read_as_it_is() -> None:
         if before.startswith("|") and row.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", before)) == len(re.findall(r"(?<!\\)\|", row)), row
     examples = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(examples) == sum(COMMENTS[one.full_name].example is not None for one in messages())
+    of_messages = sum(COMMENTS[one.full_name].example is not None for one in messages())
+    assert len(examples) == of_messages + 1
     assert all(json.loads(one) for one in examples)
+
+
+def test_an_error_is_as_the_page_shows_it() -> None:
+    """The error in the introduction is what the gateway makes of a seat that somebody else has."""
+    seat = SeatNotAvailable(["A1"])
+    code = grpc.StatusCode[seat.kind.name]
+    failure = Failed(code, seat.reason, seat.message, seat.metadata, (), None, ())
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", INTRODUCTION, re.MULTILINE | re.DOTALL)
+    assert list(json.loads(shown).items()) == list(error_body(failure).items())
+
+
+def test_the_gateways_own_words_are_on_the_page() -> None:
+    """What the gateway says in the place of a reason is a reason, or named in the introduction."""
+    words = {one.reason for one in Refusal.__subclasses__()} - {*reason_pb2.Reason.keys()}
+    assert len(words) > 5
+    assert words <= set(re.findall(r"`([A-Z_]+)`", INTRODUCTION))
+
+
+def test_the_page_says_how_to_begin() -> None:
+    """The address of the gateway, the settings of its JSON and the way to a token are real."""
+    (address,) = re.findall(r"`http://([^`]+)`", INTRODUCTION)
+    assert address == GatewaySettings.model_fields["listen"].default
+    known = {name for name, _, _ in describe(GatewaySettings)}
+    told = dict(re.findall(r"`(GATEWAY_\w+)=(\w+)`", INTRODUCTION))
+    assert len(told) == 2
+    assert told.keys() <= known
+    (command,) = re.findall(r"`holdfast (token [^`]+)`", INTRODUCTION)
+    secret = {"AUTH_JWT_SECRET": "0" * 32}
+    assert CliRunner().invoke(commands, command.split(), env=secret).exit_code == 0

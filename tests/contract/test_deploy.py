@@ -23,6 +23,8 @@ SETTINGS = {
 STORES = {"mysql", "redis", "prometheus", "grafana"}
 TOOLS = {"holdfast", "auditor"}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+# No registry is called localhost: nobody else can give us what has one of our names.
+OURS = re.compile(r"localhost/holdfast/(\w+):local")
 STAGE = re.compile(r"^FROM (\S+) AS (\w+)$", re.MULTILINE)
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a container, where nothing else is
 
@@ -76,7 +78,27 @@ def test_versions_are_pinned(name: str) -> None:
     if name in STORES:
         assert re.search(r":v?\d+\.\d+[\w.-]*$", service["image"])
     else:
-        assert service["image"] == f"holdfast/{service['build']['target']}:local"
+        assert OURS.fullmatch(service["image"])
+
+
+def test_each_image_is_built_once() -> None:
+    """One service builds each image of ours, from the target of its name; nobody pulls one.
+
+    Two that build one tag do so at the same time, and one of them fails.
+    """
+    built = {}
+    for name in SERVICES.keys() - STORES:
+        service = SERVICES[name]
+        if "build" in service:
+            assert service["image"] not in built
+            built[service["image"]] = service["build"]["target"]
+        else:
+            assert service["pull_policy"] == "never"
+    for image, target in built.items():
+        found = OURS.fullmatch(image)
+        assert found
+        assert found[1] == target
+    assert built.keys() == {SERVICES[name]["image"] for name in SERVICES.keys() - STORES}
 
 
 def test_what_can_be_reached() -> None:
@@ -148,7 +170,7 @@ def test_a_migration_has_what_its_program_has() -> None:
         name = program.replace("svc", "migrate")
         url = setting(program, "DATABASE_URL")
         assert SERVICES[name]["command"] == ["migrate"]
-        assert SERVICES[name]["build"] == SERVICES[program]["build"]
+        assert SERVICES[name]["image"] == SERVICES[program]["image"]
         told = SERVICES[program]["environment"][url]
         assert SERVICES[name]["environment"] == {url: told}
         assert name in SERVICES[program]["depends_on"]
@@ -172,12 +194,15 @@ def test_each_service_has_its_own_database() -> None:
 
 
 def test_every_file_that_is_mounted_is_there() -> None:
-    """Every file and folder that a container is given exists, and it may not write there."""
+    """Every folder that a container is given exists, and it may not write there.
+
+    A single file would stay the one that it was when the container was made.
+    """
     mounts = [one for service in SERVICES.values() for one in service.get("volumes", ())]
     ours = [one.split(":") for one in mounts if one.startswith(".")]
     assert ours
     for path, _, mode in ours:
-        assert (ROOT / path).exists()
+        assert (ROOT / path).is_dir()
         assert mode == "ro"
     named = {one.split(":")[0] for one in mounts if not one.startswith(".")}
     assert named == composed()["volumes"].keys()
@@ -259,10 +284,20 @@ def test_prometheus_reads_every_program() -> None:
         assert listen == f"{EVERYWHERE}:{place['port']}"
         assert place["names"] == [program]
         assert "watch" in SERVICES[program]["networks"]
-    folder = "/etc/prometheus/"
-    given = {one.split(":")[1] for one in SERVICES["prometheus"]["volumes"]}
-    assert {folder + name for name in settings["rule_files"]} <= given
-    assert "--config.file=/etc/prometheus/prometheus.yml" in SERVICES["prometheus"]["command"]
+    assert all((ROOT / "deploy/prometheus" / name).exists() for name in settings["rule_files"])
+    assert "./deploy/prometheus:/etc/prometheus:ro" in SERVICES["prometheus"]["volumes"]
+    command = SERVICES["prometheus"]["command"]
+    assert "--config.file=/etc/prometheus/prometheus.yml" in command
+    assert "--enable-feature=auto-reload-config" in command
+
+
+def test_a_proxy_is_for_the_way_out() -> None:
+    """Prometheus and Grafana reach themselves and each other whatever proxy Docker names."""
+    asking = [one["healthcheck"]["test"] for one in SERVICES.values() if "healthcheck" in one]
+    by_http = [test for test in asking if test[1] == "wget"]
+    assert len(by_http) == 2
+    assert all(test[2:4] == ["-Y", "off"] for test in by_http)
+    assert SERVICES["grafana"]["environment"]["NO_PROXY"] == "prometheus"
 
 
 def test_grafana_finds_what_it_shows() -> None:
@@ -273,6 +308,7 @@ def test_grafana_finds_what_it_shows() -> None:
     ]
     folder = provider["options"]["path"]
     assert f"./deploy/grafana/dashboards:{folder}:ro" in SERVICES["grafana"]["volumes"]
+    assert "./docs:/usr/share/grafana/public/holdfast:ro" in SERVICES["grafana"]["volumes"]
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert (ROOT / home.replace(folder, "deploy/grafana/dashboards")).exists()
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())[
@@ -280,6 +316,17 @@ def test_grafana_finds_what_it_shows() -> None:
     ]
     assert source["url"] == "http://prometheus:9090"
     assert set(SERVICES["grafana"]["networks"]) & set(SERVICES["prometheus"]["networks"])
+
+
+def test_what_is_typed_names_containers() -> None:
+    """Whatever the pages and `make up` say to do with `docker compose` is for a service of it."""
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "scripts/up"]
+    command = re.compile(
+        r"docker compose (?:run|exec|start|port|logs)(?: -\S+| --tail 50)*\s+([a-z]\w*)"
+    )
+    found = {name for page in pages for name in command.findall(page.read_text())}
+    assert found > TOOLS
+    assert found - SERVICES.keys() == set()
 
 
 @pytest.mark.parametrize("program", SETTINGS)

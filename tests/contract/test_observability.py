@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import combinations
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import grpc
@@ -38,6 +39,7 @@ OTHERS = {
     "process_cpu_seconds_total": set(),
     "process_resident_memory_bytes": set(),
     "process_open_fds": set(),
+    "process_start_time_seconds": set(),
 }
 # Labels that Prometheus puts on everything that it reads.
 TARGET = {"job", "instance"}
@@ -268,6 +270,16 @@ def test_prometheus_reads_the_programs_as_the_alerts_call_them() -> None:
     told = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     assert {one["job_name"] for one in told["scrape_configs"]} >= set(PROGRAMS)
     assert {Path(one).name for one in told["rule_files"]} == {ALERTS.name}
+
+
+def test_an_alertmanager_is_named_as_the_runbook_says(tmp_path: Path) -> None:
+    """Prometheus accepts its settings and what the runbook adds, so that somebody is told."""
+    (added,) = re.findall(r"^ *```yaml\n(.*?)```$", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / ALERTS.name).write_text(ALERTS.read_text())
+    told = (PROMETHEUS / "prometheus.yml").read_text() + dedent(added)
+    assert yaml.safe_load(told)["alerting"]["alertmanagers"]
+    (tmp_path / "prometheus.yml").write_text(told)
+    run("check", "config", "prometheus.yml", folder=tmp_path)
 
 
 def test_every_panel_can_be_read() -> None:

@@ -67,7 +67,7 @@ class Container:
     """A service of compose.yaml, in the file system of its image."""
 
     def __init__(self, folder: Path, service: Mapping[str, Any], hosts: Path) -> None:
-        target = service["build"]["target"]
+        target = service["image"].rpartition("/")[2].partition(":")[0]
         self._config = json.loads((folder / f"{target}.json").read_text())["Docker"]["config"]
         self._service = service
         self.tree = Path((folder / f"{target}.path").read_text().strip())
