@@ -5,6 +5,7 @@ The folder of a test says what it may touch; see the `conftest.py` there.
 
 import os
 import shutil
+import signal
 
 import pytest
 import structlog
@@ -18,6 +19,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # The usual tracebacks show all variables, which takes seconds and would show cards.
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+    # Who runs this in the background of a script is deaf to Ctrl-C, and so would be what is
+    # started here to be told it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(PREFIXES)]:
         del os.environ[name]
     # The process that the user started runs the server; workers get its address.

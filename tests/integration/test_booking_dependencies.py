@@ -4,10 +4,12 @@ import asyncio
 
 import grpc
 from holdfast.booking.v1 import booking_pb2 as pb
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 from support import bookings
 from support.bookings import POOR_CARD, Stack, confirm_request
 
+from booking_svc.persistence import tables
 from booking_svc.persistence.tables import sagas
 from payment_svc.domain.outcome import Unknown
 
@@ -112,12 +114,21 @@ async def test_a_process_that_lost_its_lease(stack: Stack) -> None:
     pending = await ann.asks(confirm_request(held, POOR_CARD), timeout_s=3)
     await stack.provider.asked()
 
-    async def take_over(connection: object) -> None:
+    async def take_over(connection: AsyncConnection) -> None:
         await connection.execute(update(sagas).values(attempt=2))
 
     await stack.databases["booking_svc"].write(take_over)
     stack.provider.release()
     await stack.bookings[0].stop()
-    await stack.bookings[0].start()
-    assert await ann.get(pending.booking.booking_id) == pending.booking
+
+    async def stored(connection: AsyncConnection) -> list[tuple[str, str]]:
+        found = select(tables.bookings.c.status, sagas.c.step).join_from(
+            tables.bookings, sagas, tables.bookings.c.booking_id == sagas.c.booking_id
+        )
+        return [tuple(row) for row in await connection.execute(found)]
+
+    # Read where nobody goes on with it yet.
+    assert await stack.databases["booking_svc"].read(stored) == [("PENDING", "charge")]
     assert await stack.people.statuses(*held) == ["ACTIVE"]
+    await stack.bookings[0].start()
+    await ann.sees(pending.booking.booking_id, "FAILED")
