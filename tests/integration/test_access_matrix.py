@@ -13,6 +13,7 @@ from support.access import KEY_SOURCES, REACHED, Keys, Servers, servers
 from support.gateway import gateway
 from support.methods import CONTRACTS, METHODS, request_of
 
+from gateway import streams
 from gateway.codec import Codec
 from gateway.rules import Binding, bindings_of
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MISSING, INVALID = "UNAUTHENTICATED TOKEN_MISSING", "UNAUTHENTICATED TOKEN_INVALID"
 EXPIRED, FORBIDDEN = "UNAUTHENTICATED TOKEN_EXPIRED", "PERMISSION_DENIED SCOPE_MISSING"
+WAIT_S = 20.0
 SCOPES = ("admin", "bookings", "inventory", "payments")
 # They would open everything.
 ALL = " ".join(SCOPES)
@@ -65,8 +67,11 @@ async def asked(
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def http(asked: Servers) -> AsyncIterator[httpx.AsyncClient]:
     targets = {f"{one.removesuffix('_svc')}_target": at for one, at in asked.targets.items()}
-    async with gateway(**targets) as served:
-        yield served.http
+    with pytest.MonkeyPatch.context() as patch:
+        # Both ends are in this process: a pause of it is no silence of a service.
+        patch.setattr(streams, "FIRST_WAIT_S", WAIT_S)
+        async with gateway(**targets) as served:
+            yield served.http
 
 
 def scopes_of(method: MethodDescriptor) -> set[str]:
