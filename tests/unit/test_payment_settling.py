@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
+from support.telemetry import Tally
 
 from chassis.cards import CardSummary
+from payment_svc import metrics
 from payment_svc.domain.outcome import (
     DeclineCode,
     Declined,
@@ -229,3 +231,11 @@ def test_abandoned_after_a_while() -> None:
     assert ABANDONED_AFTER_S == 900
     assert is_abandoned(one, end)
     assert not is_abandoned(one, end - timedelta(microseconds=1))
+
+
+def test_a_clock_that_is_behind_takes_nothing_back() -> None:
+    """A payment that seems settled before it was asked for took no time at all."""
+    name, tally = "holdfast_payment_duration_seconds", Tally()
+    metrics.settled(payment(PaymentStatus.SUCCESS), NOW - timedelta(seconds=3))
+    assert tally.of(f"{name}_count") == {("SUCCESS",): 1}
+    assert tally.of(f"{name}_sum") == {}
