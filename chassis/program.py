@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from chassis import logs, metrics, migrations, probe, tokens, tracing
 from chassis.database import Database
 from chassis.interceptors.admission import Limits
+from chassis.migrations import Phase
 from chassis.server import AddressTaken, Hosted, running
 from chassis.settings import (
     AuthSettings,
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 EXIT_USAGE = 2
 EXIT_FAILURE = 1
+# Of `migrate --pending`, when there is something to run.
+EXIT_PENDING = 3
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,19 @@ class Program:
 
 
 def main(program: Program, arguments: Sequence[str] | None = None) -> int:
-    """Run a program; the exit code is 0, 1 for a failure, 2 for wrong settings or arguments."""
-    command = _parser(program).parse_args(arguments).command
-    if command == "health":
+    """Run a program.
+
+    The exit code is 0, 1 for a failure, 2 for wrong settings or arguments; of `migrate --pending`
+    it is 3 when there is something to run.
+    """
+    wanted = _wanted(program, arguments)
+    if wanted.command == "health":
         return probe.of_service(program.name, program.settings.model_fields["listen"].default)
     # Files of SQLite are for the user who runs this, and for nobody else.
     os.umask(0o077)
     try:
-        work = _migrate(program) if command == "migrate" else _serve(program)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(work)
+            return runner.run(_work(program, wanted))
     except SettingsError as error:
         mistakes = "\n".join(f"  {line}" for line in str(error).splitlines())
         sys.stderr.write(f"{program.name}: the settings are not right:\n{mistakes}\n")
@@ -69,21 +75,43 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
         cause = getattr(error, "orig", error)
         sys.stderr.write(f"{program.name}: the database cannot be used: {cause}\n")
         return EXIT_FAILURE
-    return 0
 
 
-async def _migrate(program: Program) -> None:
+async def _work(program: Program, wanted: argparse.Namespace) -> int:
+    if wanted.pending:
+        return await _tell_pending(program)
+    if wanted.command == "migrate":
+        return await _migrate(program, wanted.phase)
+    return await _serve(program)
+
+
+async def _migrate(program: Program, phase: Phase) -> int:
     settings = load(program.settings)
     logs.configure(program.name, settings.log_level)
     database = Database(settings.database_url)
     try:
-        await migrations.migrate(database, program.migrations)
+        done = await migrations.migrate(database, program.migrations, [phase])
     finally:
         await database.close()
-    log.info("migrated")
+    log.info("migrated", phase=phase, revisions=done)
+    return 0
 
 
-async def _serve(program: Program) -> None:
+async def _tell_pending(program: Program) -> int:
+    """Print what the database has not had, a line each."""
+    settings = load(program.settings)
+    logs.configure(program.name, settings.log_level)
+    database = Database(settings.database_url)
+    try:
+        missing = await migrations.pending(database, program.migrations)
+    finally:
+        await database.close()
+    for one in missing:
+        sys.stdout.write(f"{one.phase:<4}  {one.revision}  {one.summary}\n")
+    return EXIT_PENDING if missing else 0
+
+
+async def _serve(program: Program) -> int:
     settings, auth, verifier, _ = load_together(
         lambda: load(program.settings),
         lambda: load(AuthSettings),
@@ -98,9 +126,9 @@ async def _serve(program: Program) -> None:
         stack.push_async_callback(asyncio.to_thread, tracing.configure(program.name))
         stack.push_async_callback(database.close)
         if database.is_sqlite:
-            await migrations.migrate(database, program.migrations)
-        else:
-            await migrations.require_current(database, program.migrations, program.name)
+            # Whatever removes something waits to be asked for: the version before may come back.
+            await migrations.migrate(database, program.migrations, [Phase.PRE])
+        await migrations.require_current(database, program.migrations, program.name)
         await stack.enter_async_context(metrics.served(program.name, settings.metrics_listen))
         hosted = await program.wire(settings, auth, database)
         limits = Limits(settings.calls_max, settings.streams_max)
@@ -108,6 +136,7 @@ async def _serve(program: Program) -> None:
             running(hosted, settings.listen, verifier, settings.shutdown_grace_s, limits)
         )
         await stop.wait()
+    return 0
 
 
 def _on_signals() -> asyncio.Event:
@@ -126,6 +155,17 @@ def _on_signals() -> asyncio.Event:
     return stop
 
 
+def _wanted(program: Program, arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser(program)
+    wanted = parser.parse_args(arguments)
+    if wanted.command != "migrate" and (wanted.pending or wanted.phase is not None):
+        parser.error("--phase and --pending are of 'migrate'")
+    if wanted.pending and wanted.phase is not None:
+        parser.error("--pending tells of both phases, and runs none: it goes without --phase")
+    wanted.phase = wanted.phase or Phase.PRE
+    return wanted
+
+
 def _parser(program: Program) -> argparse.ArgumentParser:
     settings = [*describe(program.settings), *describe(AuthSettings)]
     lines = [f"  {name} = {default}\n      {meaning}" for name, default, meaning in settings]
@@ -140,7 +180,21 @@ def _parser(program: Program) -> argparse.ArgumentParser:
         nargs="?",
         choices=("serve", "migrate", "health"),
         default="serve",
-        help="serve (the default); bring the database to the newest schema; or ask the one that"
-        " runs on this machine whether it serves, where its LISTEN setting says",
+        help="serve (the default); bring the database to the schema that this version needs; or ask"
+        " the one that runs on this machine whether it serves, where its LISTEN setting says",
+    )
+    parser.add_argument(
+        "--phase",
+        type=Phase,
+        choices=list(Phase),
+        help="of migrate: 'pre' (the default) adds what this version needs, and is run before it"
+        " starts; 'post' removes what only older versions used, and is run when none of them runs"
+        " any more: there is no way back then",
+    )
+    parser.add_argument(
+        "--pending",
+        action="store_true",
+        help="of migrate: run nothing, print what would be run, a line each, and end with 3 if"
+        " there is something, else with 0",
     )
     return parser

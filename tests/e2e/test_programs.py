@@ -5,8 +5,10 @@ import time
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from booking_svc.wiring import PROGRAM as BOOKING
+from chassis.database import Database
 from chassis.program import Program
 from chassis.settings import AuthSettings, describe
 from inventory_svc.wiring import PROGRAM as INVENTORY
@@ -97,6 +99,41 @@ def test_no_start_before_the_migration(programs: Any, urls_on_mariadb: dict[str,
     assert done.returncode == 1
     (sentence,) = done.stderr.splitlines()
     assert "run 'python -m booking_svc migrate'" in sentence
+
+
+def test_an_operator_migrates(programs: Any, urls_on_mariadb: dict[str, str]) -> None:
+    """What is pending is told by exit code and by name; each phase is run when it is asked for."""
+    look = ("migrate", "--pending")
+    before = programs.run(BOOKING.name, *look, **urls_on_mariadb)
+    assert before.returncode == 3
+    assert before.stdout.startswith("pre   0001  The first schema: ")
+    early = programs.run(BOOKING.name, "migrate", "--phase", "post", **urls_on_mariadb)
+    assert early.returncode == 1
+    assert "0001 comes first" in early.stderr
+    assert (
+        programs.run(BOOKING.name, "migrate", "--phase", "pre", **urls_on_mariadb).returncode == 0
+    )
+    after = programs.run(BOOKING.name, *look, **urls_on_mariadb)
+    assert "pre" not in after.stdout
+    assert (
+        programs.run(BOOKING.name, "migrate", "--phase", "post", **urls_on_mariadb).returncode == 0
+    )
+    assert programs.run(BOOKING.name, *look, **urls_on_mariadb).returncode == 0
+
+
+async def test_no_start_when_something_was_removed(
+    programs: Any, urls_on_mariadb: dict[str, str]
+) -> None:
+    """A program that finds a `post` which it does not know says so in a sentence: exit code 1."""
+    programs.run(BOOKING.name, "migrate", **urls_on_mariadb)
+    database = Database(urls_on_mariadb["BOOKING_DATABASE_URL"])
+    ahead = text("INSERT INTO alembic_version (version_num) VALUES ('9999_post')")
+    await database.write(lambda one: one.execute(ahead))
+    await database.close()
+    done = programs.run(BOOKING.name, **urls_on_mariadb, BOOKING_LOG_LEVEL="error")
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert "at 9999_post, which this program does not know" in sentence
 
 
 def test_the_whole_stack_on_mariadb(programs: Any, urls_on_mariadb: dict[str, str]) -> None:
