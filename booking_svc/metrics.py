@@ -50,6 +50,10 @@ OLDEST = Gauge(
     "holdfast_saga_oldest_seconds",
     "How long ago the oldest saga that is RUNNING began; 0 when there is none",
 )
+UNKNOWN = Gauge(
+    "holdfast_sagas_unknown",
+    "Sagas in the database that have not ended, of definitions that this version does not know",
+)
 HERE = Gauge("holdfast_sagas_here", "Sagas that run in this process")
 RECOVERIES = Counter(
     "holdfast_saga_recoveries",

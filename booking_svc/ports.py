@@ -163,13 +163,19 @@ class SagaStore(Protocol):
         """Store where a saga stands; false if its attempt is over or it is stored already."""
 
     async def find(self, booking_id: int, definition: str) -> Saga | None:
-        """A saga of a booking, if it has one of this name."""
+        """A saga of a booking, if it has one of this name, or of this family."""
 
-    async def supersede(self, booking_id: int, definition: str) -> None:
-        """End a saga that runs, wherever it runs, without doing or undoing more of it."""
+    async def definitions(self, booking_id: int) -> list[str]:
+        """The definitions of the sagas that a booking has."""
+
+    async def supersede(self, booking_id: int, family: str) -> None:
+        """End the saga of a family, if it runs, wherever, without doing or undoing more of it."""
 
     async def due(self, now: datetime, limit: int, running: Sequence[int]) -> list[Saga]:
-        """Sagas whose time has come, longest waiting first, but not of the bookings `running`."""
+        """Sagas whose time has come, longest waiting first, but not of the bookings `running`.
+
+        Nor any whose definition is not known here: a newer replica has begun it, and goes on.
+        """
 
     async def take_over(self, saga: Saga, lease: Lease, now: datetime) -> Saga | None:
         """Lease a saga whose lease is over, under a new attempt; none if somebody was faster."""
@@ -196,6 +202,9 @@ class SagaStore(Protocol):
 
     async def census(self, states: Sequence[State]) -> dict[State, Counted]:
         """How many sagas are in each of these states, and since when; not those without any."""
+
+    async def unknown(self, states: Sequence[State]) -> dict[str, int]:
+        """How many sagas are in these states, by definition, of those that are not known here."""
 
     async def add_step(self, step_id: int, saga: Saga, step: StepRecord) -> None:
         """Store what an action came to."""

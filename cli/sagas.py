@@ -17,7 +17,7 @@ from cli.screen import name_of, say
 
 OPERATOR = "operator"
 PAGE_SIZE_MAX = 1000
-# Every saga that a booking can have, in the order in which they begin.
+# Every saga that a booking can have, of whatever version, in the order in which they begin.
 NAMES = ("confirm_booking", "cancel_booking")
 
 commands = typer.Typer(
@@ -172,7 +172,7 @@ def _parked(here: Desk, booking: str, name: str) -> pb.Saga:
     """The saga to act on: the one of this name or, without a name, the only one that is parked."""
     found = of_booking(here, desk.parse_booking(booking))
     parked = [saga for saga in found if saga.state == pb.Saga.NEEDS_ATTENTION]
-    chosen = [saga for saga in parked if name in ("", saga.name)]
+    chosen = [saga for saga in parked if name in ("", saga.name, saga.name.partition("/")[0])]
     if len(chosen) == 1:
         return chosen[0]
     if chosen:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking_svc.persistence.tables import bookings, saga_steps, sagas
 from booking_svc.ports import Counted
+from booking_svc.saga.definition import DEFINITIONS, VERSION_MARK
 from booking_svc.saga.machine import Direction, Lease, Saga, State
 from booking_svc.saga.runner import StepRecord, Verdict
 
@@ -34,19 +35,27 @@ class SqlSagas:
         return await self._changes(_one(saga), fence, running, to=_row(saga))
 
     async def find(self, booking_id: int, definition: str) -> Saga | None:
-        """A saga of a booking, if it has one of this name."""
-        found = select(sagas).where(_of(booking_id, definition))
+        """A saga of a booking, if it has one of this name, or of this family."""
+        found = select(sagas).where(_of_family(booking_id, definition))
         row = (await self._connection.execute(found)).mappings().one_or_none()
         return None if row is None else _saga(row)
 
-    async def supersede(self, booking_id: int, definition: str) -> None:
-        """End a saga that runs, wherever it runs, without doing or undoing more of it."""
+    async def definitions(self, booking_id: int) -> list[str]:
+        """The definitions of the sagas that a booking has."""
+        found = select(sagas.c.definition).where(sagas.c.booking_id == booking_id)
+        return list((await self._connection.execute(found)).scalars())
+
+    async def supersede(self, booking_id: int, family: str) -> None:
+        """End the saga of a family, if it runs, wherever, without doing or undoing more of it."""
         over = {"state": State.SUPERSEDED, "attempt": sagas.c.attempt + 1, "owner": ""}
-        await self._changes(_of(booking_id, definition), _runs(), to=over)
+        await self._changes(_of_family(booking_id, family), _runs(), to=over)
 
     async def due(self, now: datetime, limit: int, running: Sequence[int]) -> list[Saga]:
-        """Sagas whose time has come, longest waiting first, but not of the bookings `running`."""
-        found = select(sagas).where(_runs(), sagas.c.leased_until <= now)
+        """Sagas whose time has come, longest waiting first, but not of the bookings `running`.
+
+        Nor any whose definition is not known here: a newer replica has begun it, and goes on.
+        """
+        found = select(sagas).where(_runs(), sagas.c.leased_until <= now, _known())
         if running:
             found = found.where(sagas.c.booking_id.not_in(running))
         ordered = found.order_by(sagas.c.leased_until).limit(limit)
@@ -122,6 +131,16 @@ class SqlSagas:
         rows = (await self._connection.execute(found)).all()
         return {State(state): Counted(count, oldest) for state, count, oldest in rows}
 
+    async def unknown(self, states: Sequence[State]) -> dict[str, int]:
+        """How many sagas are in these states, by definition, of those that are not known here."""
+        found = (
+            select(sagas.c.definition, func.count())
+            .where(sagas.c.state.in_(states), ~_known())
+            .group_by(sagas.c.definition)
+        )
+        rows = (await self._connection.execute(found)).all()
+        return {row.definition: row[1] for row in rows}
+
     async def add_step(self, step_id: int, saga: Saga, step: StepRecord) -> None:
         """Store what an action came to."""
         row = {
@@ -172,6 +191,15 @@ def _one(saga: Saga) -> Any:
 
 def _of(booking_id: int, definition: str) -> Any:
     return and_(sagas.c.booking_id == booking_id, sagas.c.definition == definition)
+
+
+def _of_family(booking_id: int, family: str) -> Any:
+    newer = sagas.c.definition.startswith(family + VERSION_MARK, autoescape=True)
+    return and_(sagas.c.booking_id == booking_id, or_(sagas.c.definition == family, newer))
+
+
+def _known() -> Any:
+    return sagas.c.definition.in_(list(DEFINITIONS))
 
 
 def _runs() -> Any:

@@ -1,6 +1,8 @@
 """The sagas, as tables. This page is all there is to their order.
 
-Steps are stored by name: a name that was ever stored keeps its meaning.
+Definitions and steps are stored by name, and a saga may be finished by another version of the
+program than began it: so a definition that was ever stored never changes. One with a step more,
+less or elsewhere is a new one, `confirm_booking/2`, beside the old one, which goes on to its end.
 """
 
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ class Step:
 class Definition:
     """A saga: its name and its steps, in order."""
 
+    # With a number behind it from the second of its family on: `confirm_booking/2`.
     name: str
     steps: tuple[Step, ...]
 
@@ -55,4 +58,11 @@ CANCEL_BOOKING = Definition(
     ),
 )
 
+# What can be finished here; those that are begun are the newest of their families.
 DEFINITIONS = {definition.name: definition for definition in (CONFIRM_BOOKING, CANCEL_BOOKING)}
+VERSION_MARK = "/"
+
+
+def family_of(name: str) -> str:
+    """What a definition is for, whichever of its versions it is."""
+    return name.partition(VERSION_MARK)[0]

@@ -4,20 +4,20 @@ from datetime import datetime
 
 from booking_svc.domain.booking import Booking
 from booking_svc.domain.outcome import Done, GivenUp, Pending, Refused
-from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
+from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING, family_of
 from booking_svc.saga.machine import Outcome, Saga, State
 
 ENDINGS = {
-    (CONFIRM_BOOKING.name, State.SUCCEEDED): Booking.confirmed,
-    (CONFIRM_BOOKING.name, State.UNDONE): Booking.failed,
-    (CANCEL_BOOKING.name, State.SUCCEEDED): Booking.cancelled,
+    (family_of(CONFIRM_BOOKING.name), State.SUCCEEDED): Booking.confirmed,
+    (family_of(CONFIRM_BOOKING.name), State.UNDONE): Booking.failed,
+    (family_of(CANCEL_BOOKING.name), State.SUCCEEDED): Booking.cancelled,
 }
 
 
 def learn(booking: Booking, action: str, outcome: Outcome, after: Saga, now: datetime) -> Booking:
     """The booking after an action of its saga came to this."""
     booking = _from_outcome(booking, action, outcome)
-    end = ENDINGS.get((after.definition, after.state))
+    end = ENDINGS.get((family_of(after.definition), after.state))
     return end(booking, now) if end else booking
 
 

@@ -90,6 +90,11 @@ def begin(definition: Definition, booking_id: int, now: datetime, lease: Lease) 
     return Saga(booking_id, definition.name, first.name, now, lease)
 
 
+def knows(definition: str) -> bool:
+    """Whether this program can go on with sagas of a definition: a newer one may know more."""
+    return definition in DEFINITIONS
+
+
 def action(saga: Saga) -> str | None:
     """The name of the action that is next; none when nothing is."""
     if saga.state is not State.RUNNING:

@@ -11,8 +11,9 @@ from booking_svc import metrics
 from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.domain.errors import BookingNotCancellable, BookingNotFound
 from booking_svc.ports import Bookings
-from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
+from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING, family_of
 from booking_svc.saga.machine import Saga
+from booking_svc.usecases.refusals import require_known
 from booking_svc.usecases.sagas import Sagas
 from chassis import tracing
 from chassis.transactions import Transactions
@@ -35,6 +36,8 @@ class CancelBooking:
             BookingNotFound: it does not exist or is someone else's.
             BookingNotCancellable: it has failed or is failing.
             Overloaded: too many sagas run here; nothing is stored.
+            DependencyUnavailable: a newer replica has made it, in a way that is not known here;
+                nothing is stored.
         """
         # One that runs here makes room for its cancellation.
         with nullcontext() if self._sagas.runs(booking_id) else self._sagas.place():
@@ -51,8 +54,10 @@ class CancelBooking:
             booking = await bookings.booking(booking_id)
             if booking is None or booking.user_id != user_id:
                 raise BookingNotFound(booking_id)
+            for name in await bookings.sagas.definitions(booking_id):
+                require_known(name)
             # Saga before booking, as whoever records its progress.
-            await bookings.sagas.supersede(booking_id, CONFIRM_BOOKING.name)
+            await bookings.sagas.supersede(booking_id, family_of(CONFIRM_BOOKING.name))
             booking = await bookings.lock_booking(booking_id) or booking
             if booking.status in ALREADY:
                 return booking, None

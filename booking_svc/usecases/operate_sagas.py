@@ -12,6 +12,7 @@ from booking_svc.saga.lessons import learn
 from booking_svc.saga.machine import Lease, Saga, State
 from booking_svc.saga.runner import StepRecord, Verdict
 from booking_svc.usecases.journal import BookingJournal
+from booking_svc.usecases.refusals import require_known
 from booking_svc.usecases.sagas import Sagas
 from chassis import pages
 from chassis.clock import Clock
@@ -23,6 +24,8 @@ PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 1000
 TIMELINE_MAX = 500
 LISTING = "sagas"
+OPEN = (State.RUNNING, State.NEEDS_ATTENTION)
+UNKNOWN_HERE = "the replica that was asked does not know {}: it waits for one that does"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class OperateSagas:
         found = await self._transactions.read(
             lambda bookings: bookings.sagas.before(last, state, booking_reference, limit + 1)
         )
-        page = [SagaView(saga, reference) for saga, reference in found[:limit]]
+        page = [SagaView(_told(saga), reference) for saga, reference in found[:limit]]
         return SagaPage(page, _encode(page[-1].saga) if len(found) > limit else "")
 
     async def one(self, booking_id: int, name: str) -> SagaView:
@@ -87,8 +90,8 @@ class OperateSagas:
 
         async def unit(bookings: Bookings) -> SagaView:
             saga, booking = await _find(bookings, booking_id, name)
-            timeline = await bookings.sagas.steps(booking_id, name, TIMELINE_MAX)
-            return SagaView(saga, booking.booking_reference, timeline, booking)
+            timeline = await bookings.sagas.steps(booking_id, saga.definition, TIMELINE_MAX)
+            return SagaView(_told(saga), booking.booking_reference, timeline, booking)
 
         return await self._transactions.read(unit)
 
@@ -97,6 +100,7 @@ class OperateSagas:
 
         Raises:
             SagaNotFound, SagaNotParked: as named.
+            DependencyUnavailable: this replica does not know the saga's definition.
         """
 
         async def unit(bookings: Bookings) -> tuple[Saga, Booking]:
@@ -114,6 +118,7 @@ class OperateSagas:
 
         Raises:
             SagaNotFound, SagaNotParked: as named.
+            DependencyUnavailable: this replica does not know the saga's definition.
         """
 
         async def unit(bookings: Bookings) -> tuple[Saga, Booking]:
@@ -134,6 +139,7 @@ class OperateSagas:
         return await self._go_on(*await self._transactions.write(unit))
 
     def _reopened(self, saga: Saga) -> Saga:
+        require_known(saga.definition)
         if saga.state is not State.NEEDS_ATTENTION:
             raise SagaNotParked(saga.booking_id, saga.definition, saga.state)
         lease = self._sagas.lease()
@@ -168,6 +174,13 @@ async def _reopen(bookings: Bookings, saga: Saga) -> None:
         # Another operator was faster.
         now, _ = await _find(bookings, saga.booking_id, saga.definition)
         raise SagaNotParked(saga.booking_id, saga.definition, now.state)
+
+
+def _told(saga: Saga) -> Saga:
+    """A saga as it is shown: with what is wrong, if nobody here can go on with it."""
+    if machine.knows(saga.definition) or saga.state not in OPEN:
+        return saga
+    return replace(saga, last_error=UNKNOWN_HERE.format(saga.definition))
 
 
 def _encode(saga: Saga) -> str:

@@ -1,4 +1,4 @@
-"""Turning what another service refused into our own refusal, before anything is stored."""
+"""What is refused before anything is stored: for another service's refusal, or a newer saga."""
 
 from typing import TypeVar
 
@@ -8,6 +8,7 @@ from booking_svc.domain.errors import (
     ReservationNotFound,
 )
 from booking_svc.domain.outcome import Done, Refused, Unknown
+from booking_svc.saga import machine
 from chassis.errors import DependencyUnavailable
 
 Value = TypeVar("Value")
@@ -31,3 +32,14 @@ def require_done(outcome: Done[Value] | Refused | Unknown) -> Value:
         raise RESERVATION_ERRORS[outcome.reason](names.split(","))
     message = "the inventory cannot be reached; try again with the same idempotency key"
     raise DependencyUnavailable(message)
+
+
+def require_known(definition: str) -> None:
+    """Go on only with sagas that are known here: what another does, this program cannot undo.
+
+    Raises:
+        DependencyUnavailable: it is not; another replica may know it.
+    """
+    if not machine.knows(definition):
+        message = f"this replica does not know the saga {definition!r}: ask again, for a newer one"
+        raise DependencyUnavailable(message)

@@ -95,7 +95,8 @@ class SagaServiceServicer:
         """Lets a parked saga try its present step again.
 
         Returns the saga, RUNNING. Errors: `NOT_FOUND` (`SAGA_NOT_FOUND`),
-        `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`).
+        `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`), `UNAVAILABLE`
+        (`DEPENDENCY_UNAVAILABLE`: a newer replica knows it; ask again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +107,8 @@ class SagaServiceServicer:
         refund made at the provider, say), and lets the saga go on from there.
 
         Returns the saga as it then is. Errors: `NOT_FOUND` (`SAGA_NOT_FOUND`),
-        `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`).
+        `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`), `UNAVAILABLE`
+        (`DEPENDENCY_UNAVAILABLE`: a newer replica knows it; ask again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,14 +55,16 @@ class SagaServiceStub:
     """Lets a parked saga try its present step again.
 
     Returns the saga, RUNNING. Errors: `NOT_FOUND` (`SAGA_NOT_FOUND`),
-    `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`).
+    `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`), `UNAVAILABLE`
+    (`DEPENDENCY_UNAVAILABLE`: a newer replica knows it; ask again).
     """
     ResolveSaga: _grpc.UnaryUnaryMultiCallable[_saga_pb2.ResolveSagaRequest, _saga_pb2.Saga]
     """Takes the present step of a parked saga as done, because a person did it (a
     refund made at the provider, say), and lets the saga go on from there.
 
     Returns the saga as it then is. Errors: `NOT_FOUND` (`SAGA_NOT_FOUND`),
-    `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`).
+    `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`), `UNAVAILABLE`
+    (`DEPENDENCY_UNAVAILABLE`: a newer replica knows it; ask again).
     """
 
 @_typing.type_check_only
@@ -92,14 +94,16 @@ class SagaServiceAsyncStub(SagaServiceStub):
     """Lets a parked saga try its present step again.
 
     Returns the saga, RUNNING. Errors: `NOT_FOUND` (`SAGA_NOT_FOUND`),
-    `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`).
+    `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`), `UNAVAILABLE`
+    (`DEPENDENCY_UNAVAILABLE`: a newer replica knows it; ask again).
     """
     ResolveSaga: _aio.UnaryUnaryMultiCallable[_saga_pb2.ResolveSagaRequest, _saga_pb2.Saga]  # type: ignore[assignment]
     """Takes the present step of a parked saga as done, because a person did it (a
     refund made at the provider, say), and lets the saga go on from there.
 
     Returns the saga as it then is. Errors: `NOT_FOUND` (`SAGA_NOT_FOUND`),
-    `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`).
+    `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`), `UNAVAILABLE`
+    (`DEPENDENCY_UNAVAILABLE`: a newer replica knows it; ask again).
     """
 
 class SagaServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -144,7 +148,8 @@ class SagaServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lets a parked saga try its present step again.
 
         Returns the saga, RUNNING. Errors: `NOT_FOUND` (`SAGA_NOT_FOUND`),
-        `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`).
+        `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`), `UNAVAILABLE`
+        (`DEPENDENCY_UNAVAILABLE`: a newer replica knows it; ask again).
         """
 
     @_abc_1.abstractmethod
@@ -157,7 +162,8 @@ class SagaServiceServicer(metaclass=_abc_1.ABCMeta):
         refund made at the provider, say), and lets the saga go on from there.
 
         Returns the saga as it then is. Errors: `NOT_FOUND` (`SAGA_NOT_FOUND`),
-        `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`).
+        `FAILED_PRECONDITION` (`SAGA_NOT_PARKED`), `UNAVAILABLE`
+        (`DEPENDENCY_UNAVAILABLE`: a newer replica knows it; ask again).
         """
 
 def add_SagaServiceServicer_to_server(servicer: SagaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
