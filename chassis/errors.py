@@ -198,6 +198,14 @@ class DeadlineTooShort(DomainError):
         super().__init__("the deadline of the call is over or too short; ask again with more time")
 
 
+class RequestTooSlow(DeadlineTooShort):
+    """A call was opened, and its request did not come."""
+
+    def __init__(self, within_s: float) -> None:
+        """Say how long it may take."""
+        DomainError.__init__(self, f"the request must come within {within_s:g} s of its call")
+
+
 class CommitUnknown(DependencyUnavailable):
     """The database was lost at COMMIT: what was to be stored may be stored or not."""
 

@@ -28,6 +28,10 @@ PING_INTERVAL_MIN_MS = 10_000
 # A caller that does not answer pings is gone, and its streams end.
 KEEPALIVE_TIME_MS = 30_000
 KEEPALIVE_TIMEOUT_MS = 10_000
+# From a connection to its first frame.
+GREETING_TIMEOUT_MS = 10_000
+# Of one connection, beyond what is served at once: what is refused is refused in our words.
+STREAMS_SPARE = 100
 STOP_MARGIN_S = 5.0
 # How long the last answers may be on their way after the last call was served.
 LAST_ANSWERS_S = 1.0
@@ -84,7 +88,7 @@ async def running(
     """
     health = Health(hosted.names, hosted.ready)
     admission = AdmissionInterceptor(limits)
-    server = _build(hosted, health, verifier, admission)
+    server = _build(hosted, health, verifier, admission, limits)
     try:
         port = _bind(server, listen)
     except AddressTaken:
@@ -102,7 +106,11 @@ async def running(
 
 
 def _build(
-    hosted: Hosted, health: Health, verifier: Verifier, admission: AdmissionInterceptor
+    hosted: Hosted,
+    health: Health,
+    verifier: Verifier,
+    admission: AdmissionInterceptor,
+    limits: Limits,
 ) -> grpc.aio.Server:
     server = grpc.aio.server(
         interceptors=interceptors.standard(verifier, hosted.access, admission, hosted.stopping),
@@ -113,6 +121,13 @@ def _build(
             ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.server_handshake_timeout_ms", GREETING_TIMEOUT_MS),
+            # gRPC cancels calls of all connections when too many of one wait to be looked at, and
+            # those that their caller gives up at once wait, too ("rapid reset").
+            (
+                "grpc.max_concurrent_streams",
+                limits.calls_max + limits.streams_max + STREAMS_SPARE,
+            ),
             # Two processes on one port would share its calls by chance.
             ("grpc.so_reuseport", 0),
         ],

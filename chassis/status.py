@@ -38,8 +38,13 @@ def to_status(error: DomainError) -> status_pb2.Status:
             for field, what in error.violations
         ]
         details.append(_pack(error_details_pb2.BadRequest(field_violations=violations)))
-    code = grpc.StatusCode[error.kind.name]
+    code = to_code(error)
     return status_pb2.Status(code=code.value[0], message=error.message, details=details)
+
+
+def to_code(error: DomainError) -> grpc.StatusCode:
+    """The code of an error."""
+    return grpc.StatusCode[error.kind.name]
 
 
 def from_rpc_error(error: Any) -> ErrorInfo:

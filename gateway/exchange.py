@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 # A header that says who asks, or what is asked, must not be there twice.
 ONCE = frozenset({"authorization", "idempotency-key", "content-type", "content-length", "host"})
+CHUNKED = "chunked"
 # Of W3C Trace Context.
 TRACE = (b"traceparent", b"tracestate")
 # A caller that leaves is noticed so much later.
@@ -73,11 +74,19 @@ class Exchange:
         context.request_id.set(self.name)
         if sum(len(name) + len(value) for name, value in pairs) > bytes_max:
             raise HeadersTooLarge(bytes_max)
+        self._refuse_doubtful_framing()
         if len(pairs) > len(self.headers):
             names = [name for name, _ in pairs]
             twice = [name for name in ONCE if names.count(name) > 1]
             if twice:
                 raise Invalid(*((name, "is given twice") for name in sorted(twice)))
+
+    def _refuse_doubtful_framing(self) -> None:
+        """Refuse what a proxy in front may read as another request (RFC 9112, 3.2 and 6.1)."""
+        if self._scope.get("http_version") == "1.1" and "host" not in self.headers:
+            raise Invalid(("host", "is missing"))
+        if self.headers.get("transfer-encoding", CHUNKED).lower() != CHUNKED:
+            raise Invalid(("transfer-encoding", f"must be {CHUNKED}"))
 
     @property
     def trace(self) -> dict[str, str]:

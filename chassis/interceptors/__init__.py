@@ -1,6 +1,7 @@
 """What happens around every call, outermost first.
 
-observation → errors → admission → deadline → auth → parsing → validation → streams → the servicer
+receiving → observation → errors → admission → deadline → auth → parsing → validation → streams
+→ the servicer
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from chassis.interceptors.deadline import DeadlineInterceptor
 from chassis.interceptors.errors import ErrorInterceptor
 from chassis.interceptors.observation import ObservationInterceptor
 from chassis.interceptors.parsing import ParsingInterceptor
+from chassis.interceptors.receiving import ReceivingInterceptor
 from chassis.interceptors.streams import StreamInterceptor
 from chassis.interceptors.validation import ValidationInterceptor
 from chassis.tokens import Verifier
@@ -31,6 +33,7 @@ def standard(
     Streams end when `stopping` is set.
     """
     return (
+        ReceivingInterceptor(),
         ObservationInterceptor(),
         ErrorInterceptor(),
         admission,

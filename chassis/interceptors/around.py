@@ -22,6 +22,7 @@ class Call:
 
     # As `/package.Service/Method`.
     method: str
+    # The message; before it is parsed, what it comes from.
     request: Any
     context: Context
     # Whether it is answered with a stream.

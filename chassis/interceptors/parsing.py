@@ -4,7 +4,7 @@ grpc.aio would read it first of all, for anyone, and answer bytes that are no me
 the text of an exception.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -13,10 +13,11 @@ from google.protobuf.message import DecodeError
 
 from chassis.errors import InvalidField
 from chassis.interceptors.around import OPEN_SERVICES, Context, inner_of, rebuilt
+from chassis.interceptors.receiving import received
 
 
 class ParsingInterceptor(grpc.aio.ServerInterceptor):
-    """Gives the outer interceptors bytes, and the inner ones the message."""
+    """Gives the inner interceptors the message; to the outer ones it is still on its way."""
 
     async def intercept_service(
         self,
@@ -30,8 +31,8 @@ class ParsingInterceptor(grpc.aio.ServerInterceptor):
 
         inner = inner_of(handler)
 
-        async def handle(request: bytes, context: Context) -> Any:
-            return await inner(_read(handler, request), context)
+        async def handle(arriving: AsyncIterator[bytes], context: Context) -> Any:
+            return await inner(_read(handler, await received(arriving)), context)
 
         return rebuilt(handler, handle, None)
 
