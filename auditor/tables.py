@@ -11,13 +11,13 @@ KEY = "owner idempotency_key subject"
 # By database and table. Of other tables and columns, only card numbers are looked for.
 USED = {
     "booking": {
-        "bookings": "booking_id booking_reference user_id event_id currency status payment_id"
-        " failure_reason confirmed_at cancelled_at answer",
+        "bookings": "booking_id booking_reference user_id event_id currency created_at status"
+        " payment_id failure_reason confirmed_at cancelled_at answer",
         "booking_seats": "booking_id reservation_id seat_number price_minor",
         "reservation_claims": "reservation_id booking_id",
         "sagas": "booking_id definition step state attempt last_error",
         "saga_steps": "booking_id definition step action attempt outcome began_at took_ms",
-        "outbox": "kind subject sequence",
+        "outbox": "kind subject sequence occurred_at",
         "outbox_counter": "last_sequence",
         "idempotency_keys": KEY,
     },

@@ -50,6 +50,18 @@ class BookingSettings(ServiceSettings):
         description="seconds after which an idempotency key is forgotten and free again; not"
         " before its booking is settled",
     )
+    events_retention_s: float = Field(
+        default=7_776_000,
+        ge=3600,
+        description="seconds after which an event of a booking is forgotten; a reader that was away"
+        " for longer is told so, and begins anew",
+    )
+    history_retention_s: float = Field(
+        default=31_536_000,
+        ge=3600,
+        description="seconds after which the steps of a saga that has ended are forgotten; not what"
+        " an operator did",
+    )
     payment_target: str = Field(
         default="127.0.0.1:50052", description="where the payment adapter is, as a gRPC target"
     )

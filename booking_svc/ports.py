@@ -93,6 +93,7 @@ class Payments(Protocol):
         """What becomes of payments, in order, from a cursor on and without end.
 
         Raises:
+            CursorExpired: what came after the cursor is not kept any more.
             DependencyUnavailable: the payment adapter cannot be reached.
         """
 
@@ -211,6 +212,12 @@ class SagaStore(Protocol):
 
     async def steps(self, booking_id: int, definition: str, limit: int) -> list[StepRecord]:
         """The timeline of a saga, oldest first, its last `limit` entries."""
+
+    async def purge_steps(self, before: datetime, limit: int) -> int:
+        """Delete from timelines without a step since `before`, `limit` at most; how many.
+
+        Not from those of sagas that are to go on, and not what a person did.
+        """
 
 
 class Bookings(Protocol):

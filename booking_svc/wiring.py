@@ -28,9 +28,9 @@ from booking_svc.usecases.confirm_booking import HOLD_MARGIN_S, ConfirmBooking
 from booking_svc.usecases.follow_payments import FollowPayments
 from booking_svc.usecases.journal import BookingJournal
 from booking_svc.usecases.operate_sagas import OperateSagas
-from booking_svc.usecases.purge_keys import INTERVAL_S, PurgeKeys
 from booking_svc.usecases.read_bookings import ReadBookings
 from booking_svc.usecases.recovery import Recovery
+from booking_svc.usecases.retention import Retentions, retention
 from booking_svc.usecases.sagas import RENEWALS, Sagas
 from booking_svc.usecases.steps import Steps, Terms
 from booking_svc.usecases.watch_booking import WatchBooking
@@ -41,6 +41,7 @@ from chassis.database import Database, DatabaseTransactions
 from chassis.events import EventFeed
 from chassis.ids import Ids
 from chassis.program import Program
+from chassis.retention import INTERVAL_S
 from chassis.server import Hosted
 from chassis.settings import AuthSettings
 from chassis.tasks import Tasks
@@ -192,13 +193,18 @@ def _workers(
 ) -> tuple[Worker, ...]:
     recovery = Recovery(base.transactions, sagas, base.clock, base.stopping)
     follow = FollowPayments(base.transactions, others.payments, base.clock, base.awake)
-    purge = PurgeKeys(base.transactions, base.clock, settings.idempotency_retention_s)
+    kept = Retentions(
+        keys_s=settings.idempotency_retention_s,
+        events_s=settings.events_retention_s,
+        history_s=settings.history_retention_s,
+    )
+    forget = retention(base.transactions, base.clock, kept)
     return (
         Worker("recovery", recovery.run_once, settings.recovery_interval_s, base.awake),
         Worker("leases", sagas.renew, settings.lease_s / RENEWALS),
         Worker("payments", follow.run_once, RECONNECT_S),
         Worker("outbox", base.feed.run_once, NUMBERING_S, base.news),
-        Worker("keys", purge.run_once, INTERVAL_S),
+        Worker("retention", forget.run_once, INTERVAL_S),
         *_census(settings, base),
     )
 

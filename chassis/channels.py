@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from chassis import context, metrics, tracing
 from chassis.breaker import Breaker, Verdict
-from chassis.errors import DeadlineTooShort, DependencyUnavailable
+from chassis.errors import CursorExpired, DeadlineTooShort, DependencyUnavailable
 from chassis.status import from_rpc_error
 from chassis.tokens import ServiceToken
 
@@ -124,12 +124,15 @@ class Outgoing:
         """Read a stream of a method until it ends.
 
         Raises:
-            DependencyUnavailable: it ended with an error, or could not begin.
+            CursorExpired: as named.
+            DependencyUnavailable: it ended with another error, or could not begin.
         """
         try:
             async for one in method(request, metadata=self._metadata()):
                 yield one
         except grpc.aio.AioRpcError as error:
+            if from_rpc_error(error).reason == CursorExpired.reason:
+                raise CursorExpired from None
             message = f"the stream ended: {error.code().name}"
             raise DependencyUnavailable(message) from None
 

@@ -5,7 +5,7 @@
     ├── TokenMissing, TokenInvalid, TokenExpired, ScopeMissing
     ├── IdempotencyKeyRequired, …Invalid, …InUse, …Reused
     ├── Overloaded, DependencyUnavailable, CircuitOpen, CommitUnknown
-    ├── DeadlineTooShort, Internal
+    ├── DeadlineTooShort, CursorExpired, UserHasOpenBookings, Internal
     └── each service's domain/errors.py
 
 An error says what kind it is, why (a value of `holdfast.errors.v1.Reason`), and what a
@@ -204,6 +204,20 @@ class RequestTooSlow(DeadlineTooShort):
     def __init__(self, within_s: float) -> None:
         """Say how long it may take."""
         DomainError.__init__(self, f"the request must come within {within_s:g} s of its call")
+
+
+class CursorExpired(DomainError):
+    """What came after a cursor of a stream is not kept any more."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CURSOR_EXPIRED"
+
+    def __init__(self) -> None:
+        """Say how to go on."""
+        super().__init__(
+            "events after this cursor are not kept any more; read how things stand, and begin"
+            " without a cursor"
+        )
 
 
 class CommitUnknown(DependencyUnavailable):

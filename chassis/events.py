@@ -1,13 +1,13 @@
 """Events that are told to others, in an order, without a gap: as use cases and servers see them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from chassis import pages, tracing
 from chassis.bell import Bell
-from chassis.errors import InvalidField
+from chassis.errors import CursorExpired, InvalidField
 from chassis.transactions import Transactions
 
 # How many are numbered or read at once. An event is a few KiB at most.
@@ -40,6 +40,12 @@ class Outbox(Protocol):
 
     async def after(self, sequence: int, limit: int) -> list[Event]:
         """Events that are numbered above `sequence`, in order."""
+
+    async def newest(self) -> int:
+        """The last number that was given; 0: none yet."""
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Delete the first events, as long as they are older than `before`, `limit` at most."""
 
 
 class HasOutbox(Protocol):
@@ -86,11 +92,19 @@ class EventFeed:
         return numbered == BATCH
 
     async def stream(self, after_sequence: int) -> AsyncIterator[Event]:
-        """The events after a number, and then those that come, for ever."""
+        """The events after a number, and then those that come, for ever.
+
+        After 0 it begins with the oldest that is kept.
+
+        Raises:
+            CursorExpired: the event after that number is not kept any more.
+        """
         last = after_sequence
+        await self._require_kept(last)
         while True:
             heard = self._numbered.rings
             events = await self._read(last)
+            _require_next(last, events)
             for event in events:
                 last = event.sequence
                 yield event
@@ -112,6 +126,21 @@ class EventFeed:
         except InvalidField:
             raise InvalidField(("cursor", "is not a cursor of this stream")) from None
 
+    async def _require_kept(self, after: int) -> None:
+        """Find out at once that everything after a number is gone, and not with the next event."""
+        if not after:
+            return
+        # In this order: what had its number before is there to be read, or was deleted.
+        newest = await self._transactions.read(lambda one: one.outbox.newest())
+        if after < newest and not await self._read(after):
+            raise CursorExpired
+
     async def _read(self, after: int) -> list[Event]:
         with tracing.apart():
             return await self._transactions.read(lambda one: one.outbox.after(after, BATCH))
+
+
+def _require_next(last: int, events: Sequence[Event]) -> None:
+    """Refuse to go on where events are missing: only the first ones are ever deleted."""
+    if last and events and events[0].sequence != last + 1:
+        raise CursorExpired

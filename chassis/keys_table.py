@@ -1,6 +1,19 @@
 """The table of idempotency keys that every service has in its own database."""
 
-from sqlalchemy import Column, MetaData, Table, insert, select
+from datetime import datetime
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    MetaData,
+    Table,
+    delete,
+    false,
+    insert,
+    select,
+    tuple_,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +32,7 @@ def keys_table(metadata: MetaData) -> Table:
         Column("fingerprint", text(64), nullable=False),
         Column("subject", text(1024), nullable=False),
         Column("created_at", UtcDateTime, nullable=False),
+        Index("ix_idempotency_keys_created", "created_at"),
     )
 
 
@@ -65,3 +79,18 @@ class KeysTable:
         if row is None:
             return None
         return Claim(owner, key, row["fingerprint"], row["subject"], row["created_at"])
+
+    async def purge(
+        self, before: datetime, limit: int, in_use: ColumnElement[bool] | None = None
+    ) -> int:
+        """Delete keys older than `before` that are not `in_use`, `limit` at most; how many."""
+        keys = self._table.c
+        old = select(keys.owner, keys.idempotency_key).where(
+            keys.created_at < before, ~(false() if in_use is None else in_use)
+        )
+        rows = await self._connection.execute(old.order_by(keys.created_at).limit(limit))
+        found = [tuple(row) for row in rows]
+        if found:
+            one_of_these = tuple_(keys.owner, keys.idempotency_key).in_(found)
+            await self._connection.execute(delete(self._table).where(one_of_these))
+        return len(found)

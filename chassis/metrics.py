@@ -99,6 +99,10 @@ RERUNS = Counter(
     ["database", "kind"],
 )
 
+PURGED = Counter(
+    "holdfast_purged_rows", "Rows that were deleted because their retention was over", ["kind"]
+)
+
 ROUNDS = Counter("holdfast_worker_rounds", "Rounds of background work", ["worker", "outcome"])
 LAST_SUCCESS = Gauge(
     "holdfast_worker_last_success_timestamp_seconds",

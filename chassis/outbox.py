@@ -1,5 +1,7 @@
 """The table of events that a service keeps in its own database, and gives numbers to."""
 
+from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     case,
+    delete,
     func,
     insert,
     literal,
@@ -40,6 +43,7 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("payload", LargeBinary, nullable=False),
         Column("occurred_at", UtcDateTime, nullable=False),
         Index("ix_outbox_sequence", "sequence", unique=True),
+        Index("ix_outbox_subject", "subject"),
     )
 
 
@@ -110,6 +114,22 @@ class OutboxTable:
         found = select(table).where(table.c.sequence > sequence)
         rows = await self._connection.execute(found.order_by(table.c.sequence).limit(limit))
         return [Event(**row) for row in rows.mappings()]
+
+    async def newest(self) -> int:
+        """The last number that was given; 0: none yet."""
+        found = select(self._counter.c.last_sequence).where(self._counter.c.name == COUNTER)
+        return (await self._connection.execute(found)).scalar_one_or_none() or 0
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Delete the first events, as long as they are older than `before`, `limit` at most."""
+        table = self._outbox
+        oldest = select(table.c.sequence, table.c.occurred_at).where(table.c.sequence > 0)
+        found = await self._connection.execute(oldest.order_by(table.c.sequence).limit(limit))
+        old = list(takewhile(lambda row: row.occurred_at < before, found.all()))
+        if old:
+            last = old[-1].sequence
+            await self._connection.execute(delete(table).where(table.c.sequence <= last))
+        return len(old)
 
     async def _ids(self, waiting: Select[Any]) -> list[int]:
         return list((await self._connection.execute(waiting)).scalars())

@@ -217,6 +217,11 @@ def _tell_how_to_go_on(cursor: str, reference: str) -> None:
 
 
 def _explained_cursor(refused: calls.Refused, cursor: str) -> Exception:
+    if refused.info.reason == "CURSOR_EXPIRED":
+        return Failure(
+            f"the events after --cursor {cursor!r} are not kept any more: leave it out to begin with"
+            " the oldest that are"
+        )
     if refused.info.reason != "INVALID_FIELD":
         return refused
     return Failure(f"--cursor {cursor!r} is none of this stream: leave it out to begin anew")

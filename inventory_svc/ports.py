@@ -65,5 +65,11 @@ class Inventory(Protocol):
     async def expire(self, reservations: Sequence[Reservation], now: datetime) -> None:
         """End reservations whose time is over and free the seats that they still have."""
 
+    async def purge_keys(self, before: datetime, limit: int) -> int:
+        """Delete keys older than `before`, `limit` at most, and say how many."""
+
+    async def purge_reservations(self, before: datetime, limit: int) -> int:
+        """Delete those that ended before a moment and were never confirmed, `limit` at most."""
+
     async def overdue(self, now: datetime, limit: int) -> list[int]:
         """Ids of reservations that are stored as ACTIVE and are over, `limit` at most."""

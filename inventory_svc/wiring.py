@@ -6,6 +6,7 @@ from chassis.clock import Clock, SystemClock
 from chassis.database import Database, DatabaseTransactions
 from chassis.ids import Ids
 from chassis.program import Program
+from chassis.retention import INTERVAL_S
 from chassis.server import Hosted
 from chassis.settings import AuthSettings
 from chassis.transactions import Transactions
@@ -16,6 +17,7 @@ from inventory_svc.ports import Inventory
 from inventory_svc.servicer import ACCESS, NAME, InventoryServicer
 from inventory_svc.usecases.events import Events
 from inventory_svc.usecases.reservations import Limits, Reservations
+from inventory_svc.usecases.retention import Retentions, retention
 from inventory_svc.usecases.sweeper import Sweeper
 
 
@@ -36,13 +38,18 @@ async def wire(
         clock=clock,
     )
     sweeper = Sweeper(transactions, clock)
+    kept = Retentions(settings.idempotency_retention_s, settings.reservations_retention_s)
+    forget = retention(transactions, clock, kept)
     return Hosted(
         name=NAME,
         register=lambda server: rpc.add_InventoryServiceServicer_to_server(servicer, server),
         access=ACCESS,
         ready=database.ping,
         close=database.close,
-        workers=(Worker("sweeper", sweeper.run_once, settings.sweep_interval_s),),
+        workers=(
+            Worker("sweeper", sweeper.run_once, settings.sweep_interval_s),
+            Worker("retention", forget.run_once, INTERVAL_S),
+        ),
     )
 
 

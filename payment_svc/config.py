@@ -9,6 +9,11 @@ from pydantic_settings import SettingsConfigDict
 from chassis.settings import Address, DatabaseUrl, ServiceSettings
 
 
+# How late a call for a payment may be repeated, and a webhook, in seconds.
+REPEATED_S = 86_400
+TOLD_AGAIN_S = 604_800
+
+
 def _is_standard(secret: str) -> bool:
     """Whether a secret is written as Standard Webhooks says."""
     prefix, _, key = secret.partition("_")
@@ -47,6 +52,23 @@ class PaymentSettings(ServiceSettings):
         default=SecretStr(""),
         description="secrets of the provider's webhooks, `whsec_…`, by spaces; each is good, so"
         " that one can follow another; empty: every webhook is refused",
+    )
+    idempotency_retention_s: float = Field(
+        default=2_592_000,
+        gt=0,
+        description="seconds after which an idempotency key is forgotten and free again; not"
+        " before its payment or refund has its outcome",
+    )
+    events_retention_s: float = Field(
+        default=7_776_000,
+        ge=3600,
+        description="seconds after which an event of a payment is forgotten; a reader that was away"
+        " for longer is told so, and begins anew",
+    )
+    webhooks_retention_s: float = Field(
+        default=7_776_000,
+        gt=0,
+        description="seconds after which it is forgotten that a provider's event took effect",
     )
     stripe_api_key: SecretStr = Field(
         default=SecretStr(""), description="Stripe's secret API key, `sk_…`, with provider stripe"
@@ -94,6 +116,23 @@ class PaymentSettings(ServiceSettings):
             raise ValueError(message)
         if self.provider == "mock" and not all(map(_is_standard, self.webhook_keys)):
             message = "PAYMENT_WEBHOOK_SECRETS: each must be whsec_ and then base64"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _repeats_find_what_they_repeat(self) -> "PaymentSettings":
+        if self.idempotency_retention_s < REPEATED_S:
+            message = (
+                f"PAYMENT_IDEMPOTENCY_RETENTION_S: must be at least {REPEATED_S}, a day: a booking"
+                " asks for its payment for up to an hour, a process that hung may ask later still,"
+                " and a key that is free again takes money again"
+            )
+            raise ValueError(message)
+        if self.webhooks_retention_s < TOLD_AGAIN_S:
+            message = (
+                f"PAYMENT_WEBHOOKS_RETENTION_S: must be at least {TOLD_AGAIN_S}, a week: providers"
+                " repeat a webhook for days, and it is to take effect once"
+            )
             raise ValueError(message)
         return self
 

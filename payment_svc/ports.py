@@ -139,6 +139,9 @@ class Webhooks(Protocol):
     async def save(self, before: Webhook, after: Webhook) -> bool:
         """Store what came of a try; false if another has tried it meanwhile."""
 
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Delete events from before a moment that are not tried again, `limit` at most."""
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -167,6 +170,12 @@ class Ledger(Protocol):
     @property
     def webhooks(self) -> Webhooks:
         """What providers have told unasked."""
+
+    async def purge_keys(self, before: datetime, limit: int) -> int:
+        """Delete keys older than `before`, `limit` at most, and say how many.
+
+        Not the key of what a provider is still to be asked about.
+        """
 
     async def census(self) -> tuple[Counted, Counted]:
         """The payments, and the refunds, about which providers are still to be asked."""

@@ -12,6 +12,7 @@ from chassis.database import Database, DatabaseTransactions
 from chassis.events import POLL_S, EventFeed
 from chassis.ids import Ids
 from chassis.program import Program
+from chassis.retention import INTERVAL_S
 from chassis.server import Hosted
 from chassis.settings import AuthSettings, SettingsError
 from chassis.tasks import Tasks
@@ -36,6 +37,7 @@ from payment_svc.usecases.read_payments import ListKnownCards, ReadPayments
 from payment_svc.usecases.reconciler import Reconciler
 from payment_svc.usecases.records import Records
 from payment_svc.usecases.refund_payment import RefundPayment
+from payment_svc.usecases.retention import Retentions, retention
 from payment_svc.usecases.settling import Settling
 from payment_svc.usecases.webhooks import Webhooks
 
@@ -80,6 +82,12 @@ async def wire(
         known_cards=ListKnownCards(opened.provider),
     )
     servicer = PaymentServicer(use_cases)
+    kept = Retentions(
+        keys_s=settings.idempotency_retention_s,
+        events_s=settings.events_retention_s,
+        webhooks_s=settings.webhooks_retention_s,
+    )
+    forget = retention(transactions, clock, kept)
 
     async def close() -> None:
         await opened.close()
@@ -96,6 +104,7 @@ async def wire(
             Worker("sequencer", use_cases.events.run_once, POLL_S, stored),
             Worker("reconciler", reconciler.run_once, settings.reconcile_interval_s),
             Worker("webhooks", webhooks.run_once, settings.reconcile_interval_s),
+            Worker("retention", forget.run_once, INTERVAL_S),
             *_census(settings, records),
             *opened.workers,
         ),

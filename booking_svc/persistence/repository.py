@@ -8,12 +8,10 @@ from sqlalchemy import (
     RowMapping,
     Select,
     cast,
-    delete,
     exists,
     insert,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -27,7 +25,7 @@ from booking_svc.domain.booking import (
     Failure,
     PaymentStatus,
 )
-from booking_svc.persistence.sagas import SqlSagas
+from booking_svc.persistence.sagas import OPEN, SqlSagas
 from booking_svc.persistence.tables import (
     booking_seats,
     bookings,
@@ -38,14 +36,10 @@ from booking_svc.persistence.tables import (
     reservation_claims,
     sagas,
 )
-from booking_svc.saga.machine import State
 from chassis.columns import Int64
 from chassis.database import is_duplicate
 from chassis.keys_table import KeysTable
 from chassis.outbox import OutboxTable
-
-# Of which more may come.
-OPEN_SAGAS = (State.RUNNING, State.NEEDS_ATTENTION)
 
 
 class SqlBookings:
@@ -60,21 +54,12 @@ class SqlBookings:
 
     async def purge_keys(self, before: datetime, limit: int) -> int:
         """Delete keys older than `before`, `limit` at most, and say how many."""
-        owner, key = idempotency_keys.c.owner, idempotency_keys.c.idempotency_key
         booking_id = cast(idempotency_keys.c.subject, Int64)
         is_open = or_(
             exists().where(bookings.c.booking_id == booking_id, bookings.c.status.notin_(SETTLED)),
-            exists().where(sagas.c.booking_id == booking_id, sagas.c.state.in_(OPEN_SAGAS)),
+            exists().where(sagas.c.booking_id == booking_id, sagas.c.state.in_(OPEN)),
         )
-        old = select(owner, key).where(idempotency_keys.c.created_at < before, ~is_open)
-        found = await self._connection.execute(
-            old.order_by(idempotency_keys.c.created_at).limit(limit)
-        )
-        purged = [tuple(row) for row in found]
-        if purged:
-            one_of_these = tuple_(owner, key).in_(purged)
-            await self._connection.execute(delete(idempotency_keys).where(one_of_these))
-        return len(purged)
+        return await self.keys.purge(before, limit, is_open)
 
     async def claim_reservations(
         self, booking_id: int, reservation_ids: Sequence[int]

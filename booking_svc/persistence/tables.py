@@ -93,6 +93,7 @@ saga_steps = Table(
     Column("began_at", UtcDateTime, nullable=False),
     Column("took_ms", Integer, nullable=False),
     Index("ix_saga_steps_saga", "booking_id", "definition", "step_id"),
+    Index("ix_saga_steps_began", "began_at"),
 )
 
 # Where readers of other services' streams have got to.
@@ -107,4 +108,3 @@ outbox = outbox_table(metadata)
 outbox_counter = outbox_counter_table(metadata)
 
 idempotency_keys = keys_table(metadata)
-Index("ix_idempotency_keys_created", idempotency_keys.c.created_at)

@@ -7,10 +7,15 @@ an event comes late or not at all.
 
 from datetime import timedelta
 
+import structlog
+
 from booking_svc.ports import Bookings, Decision, Payments
 from chassis.bell import Bell
 from chassis.clock import Clock
+from chassis.errors import CursorExpired
 from chassis.transactions import Transactions
+
+log = structlog.get_logger(__name__)
 
 CURSOR = "payments"
 # Events that are handled twice after a restart cost little: the cursor need not be exact.
@@ -36,17 +41,28 @@ class FollowPayments:
     async def run_once(self) -> bool:
         """Follow from the stored cursor on until the stream ends.
 
+        Where the events after it are not kept any more, from the oldest that is: what waits for
+        one of the others wakes by itself and asks. True if that is to be done at once.
+
         Raises:
             DependencyUnavailable: the payment adapter cannot be reached.
         """
         cursor = await self._transactions.read(lambda bookings: bookings.cursor(CURSOR))
+        try:
+            await self._follow(cursor)
+        except CursorExpired:
+            log.warning("payment_events_missed")
+            await self._note("")
+            return True
+        return False
+
+    async def _follow(self, cursor: str) -> None:
         noted_at = self._clock.now()
         async for decision in self._payments.decisions(cursor):
             await self._handle(decision)
             if self._clock.now() >= noted_at + CURSOR_EVERY:
                 noted_at = self._clock.now()
                 await self._note(decision.cursor)
-        return False
 
     async def _handle(self, decision: Decision) -> None:
         if not decision.is_decided:

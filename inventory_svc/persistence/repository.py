@@ -11,6 +11,7 @@ from sqlalchemy import (
     RowMapping,
     and_,
     case,
+    delete,
     insert,
     or_,
     select,
@@ -162,6 +163,34 @@ class SqlInventory:
             reservations.c.status == ReservationStatus.ACTIVE, reservations.c.expires_at <= now
         )
         return [row["reservation_id"] for row in await self._all(found.limit(limit))]
+
+    async def purge_keys(self, before: datetime, limit: int) -> int:
+        """Delete keys older than `before`, `limit` at most, and say how many."""
+        return await self.keys.purge(before, limit)
+
+    async def purge_reservations(self, before: datetime, limit: int) -> int:
+        """Delete those that ended before a moment and were never confirmed, `limit` at most."""
+        table = reservations.c
+        found: list[int] = []
+        # One status at a time: so the index gives them in order.
+        for status in (ReservationStatus.EXPIRED, ReservationStatus.CANCELLED):
+            over = select(table.reservation_id).where(
+                table.booking_reference == "",
+                table.status == status,
+                table.expires_at < before,
+                # An older version kept no time.
+                or_(table.ended_at.is_(None), table.ended_at < before),
+            )
+            rows = await self._all(over.order_by(table.expires_at).limit(limit - len(found)))
+            found += [row["reservation_id"] for row in rows]
+        if found:
+            # Asked again: a late payment may have taken one back since.
+            await self._run(
+                delete(reservations).where(
+                    table.reservation_id.in_(found), table.booking_reference == ""
+                )
+            )
+        return len(found)
 
     async def _end(
         self, held: Sequence[Reservation], status: ReservationStatus, now: datetime

@@ -60,6 +60,9 @@ reservations = Table(
     Column("confirmed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Index("ix_reservations_overdue", "status", "expires_at"),
+    Index("ix_reservations_user", "user_id", "reservation_id"),
+    # Those that no booking ever had, by their end.
+    Index("ix_reservations_unbooked", "booking_reference", "status", "expires_at"),
 )
 
 idempotency_keys = keys_table(metadata)

@@ -4,7 +4,18 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, Table, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    Table,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +48,17 @@ class SqlLedger:
         self.outbox = OutboxTable(connection, outbox, outbox_counter)
         self.log = LogTable(connection)
         self.webhooks = WebhooksTable(connection)
+
+    async def purge_keys(self, before: datetime, limit: int) -> int:
+        """Delete keys older than `before`, `limit` at most, and say how many."""
+        of = idempotency_keys.c.subject
+        # What a key names: a payment, a refund, or a booking that was called off.
+        is_open = or_(
+            exists().where(payments.c.payment_id == of, _is_open(payments)),
+            exists().where(payments.c.booking_reference == of, _is_open(payments)),
+            exists().where(refunds.c.refund_id == of, _is_open(refunds)),
+        )
+        return await self.keys.purge(before, limit, is_open)
 
     async def census(self) -> tuple[Counted, Counted]:
         """The payments, and the refunds, about which providers are still to be asked."""
@@ -222,6 +244,10 @@ def _due(table: Table, known: Iterable[str], now: datetime, limit: int) -> Selec
         table.c.status.in_(list(known)),
     )
     return due.order_by(table.c.next_ask_at).limit(limit)
+
+
+def _is_open(table: Table) -> ColumnElement[bool]:
+    return or_(table.c.status == "PENDING", table.c.next_ask_at.is_not(None))
 
 
 def _row(payment: Payment) -> dict[str, Any]:

@@ -38,6 +38,7 @@ payments = Table(
     # The domain sees to both; the database would notice if it did not.
     CheckConstraint("refunded_minor BETWEEN 0 AND amount_minor", name="ck_payments_refunded"),
     CheckConstraint("returned_minor BETWEEN 0 AND refunded_minor", name="ck_payments_returned"),
+    Index("ix_payments_user", "user_id", "payment_id"),
     Index("ix_payments_booking", "booking_reference", "payment_id"),
     Index("ix_payments_next_ask", "next_ask_at"),
 )
@@ -68,6 +69,9 @@ booking_fences = Table(
     Column("booking_reference", text(64), primary_key=True),
     # NULL: payments may be taken.
     Column("called_off_at", UtcDateTime),
+    # When its payer was erased, and the keys of its payment: whoever still repeats the charge would
+    # take money again.
+    Column("erased_at", UtcDateTime),
     Column("reason", text(200), nullable=False),
 )
 
@@ -84,6 +88,7 @@ payment_log = Table(
     Column("detail", text(255), nullable=False),
     Column("refund_id", text(64), nullable=False),
     Column("status", text(24), nullable=False),
+    Index("ix_payment_log_actor", "actor"),
 )
 
 # The key is the guard: an event is stored with its effect, and so takes effect once.
@@ -101,6 +106,7 @@ webhook_events = Table(
     Column("next_try_at", UtcDateTime),
     Column("tries", Int64, nullable=False),
     Index("ix_webhook_events_next_try", "next_try_at"),
+    Index("ix_webhook_events_received", "received_at"),
 )
 
 idempotency_keys = keys_table(metadata)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import RowMapping, insert, or_, select, update
+from sqlalchemy import RowMapping, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,6 +60,19 @@ class WebhooksTable:
             .values(next_try_at=after.next_try_at, tries=after.tries)
         )
         return bool(saved.rowcount)
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Delete events from before a moment that are not tried again, `limit` at most."""
+        table = webhook_events.c
+        over = select(table.provider, table.event_id).where(
+            table.received_at < before, table.next_try_at.is_(None)
+        )
+        rows = await self._connection.execute(over.order_by(table.received_at).limit(limit))
+        found = [tuple(row) for row in rows]
+        if found:
+            of_these = tuple_(table.provider, table.event_id).in_(found)
+            await self._connection.execute(delete(webhook_events).where(of_these))
+        return len(found)
 
 
 # One row of a newer version, during a deployment, must not stop all the others.

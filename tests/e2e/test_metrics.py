@@ -74,9 +74,9 @@ LED_TO: dict[str, dict[tuple[str, ...], float]] = {
 # Those whose rounds end by themselves: `payments` follows a stream for as long as there is one.
 WORKERS = {
     GATEWAY: set(),
-    BOOKING: {"recovery", "leases", "payments", "outbox", "keys", "census"},
-    PAYMENT: {"sequencer", "reconciler", "webhooks", "census"},
-    INVENTORY: {"sweeper"},
+    BOOKING: {"recovery", "leases", "payments", "outbox", "retention", "census"},
+    PAYMENT: {"sequencer", "reconciler", "webhooks", "retention", "census"},
+    INVENTORY: {"sweeper", "retention"},
 }
 
 

@@ -274,7 +274,7 @@ async def test_what_no_check_uses_is_not_kept(folder: Path) -> None:
     """Of a row only the columns are kept that checks use, and of an answer, that there is one."""
     tables = await read_all(urls_in(folder), lambda *_: None)
     kept = {row: dict(tables["booking"][row][0]) for row in ("bookings", "outbox")}
-    assert kept["outbox"].keys() == {"kind", "subject", "sequence"}
+    assert kept["outbox"].keys() == {"kind", "subject", "sequence", "occurred_at"}
     assert kept["bookings"]["answer"] is True
     assert "user" not in tables["booking"]["bookings"][0]
 

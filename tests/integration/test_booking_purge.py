@@ -11,16 +11,20 @@ from support.sagas import a_booking
 
 from booking_svc.domain.booking import BookingStatus
 from booking_svc.persistence.repository import SqlBookings
+from booking_svc.ports import Bookings
 from booking_svc.saga import machine
 from booking_svc.saga.definition import CANCEL_BOOKING, CONFIRM_BOOKING
 from booking_svc.saga.machine import Lease, State
-from booking_svc.usecases import purge_keys
-from booking_svc.usecases.purge_keys import PurgeKeys
+from booking_svc.usecases.retention import Retentions, retention
+from chassis import retention as chassis_retention
+from chassis.clock import Clock
 from chassis.database import DatabaseTransactions
 from chassis.idempotency import Claim
+from chassis.retention import Retention
 from chassis.transactions import Transactions
 
 RETENTION_S = 1000.0
+FOREVER_S = 1e9
 OLD = START - timedelta(seconds=RETENTION_S, microseconds=1)
 LEASE = Lease("somebody", START)
 
@@ -30,9 +34,13 @@ async def transactions(databases: Databases) -> Transactions[SqlBookings]:
     return DatabaseTransactions(await databases.fresh("booking_svc"), SqlBookings)
 
 
+def purge_keys(transactions: Transactions[Bookings], clock: Clock) -> Retention[Bookings]:
+    return retention(transactions, clock, Retentions(RETENTION_S, FOREVER_S, FOREVER_S))
+
+
 @pytest.fixture
-def purge(transactions: Transactions[SqlBookings]) -> PurgeKeys:
-    return PurgeKeys(transactions, HurriedClock(), RETENTION_S)
+def purge(transactions: Transactions[SqlBookings]) -> Retention[Bookings]:
+    return purge_keys(transactions, HurriedClock())
 
 
 def claim(key: str, booking_id: int, **changes: object) -> Claim:
@@ -47,7 +55,7 @@ async def keys_left(transactions: Transactions[SqlBookings], *keys: str) -> list
 
 
 async def test_a_key_stays_while_its_booking_may_change(
-    transactions: Transactions[SqlBookings], purge: PurgeKeys
+    transactions: Transactions[SqlBookings], purge: Retention[Bookings]
 ) -> None:
     """An old key goes when its booking is settled and its sagas are over, and not before."""
     cases = {f"{status} {state}": (status, state) for status in BookingStatus for state in State}
@@ -75,7 +83,7 @@ async def test_a_key_stays_while_its_booking_may_change(
 
 
 async def test_a_key_goes_by_its_age(
-    transactions: Transactions[SqlBookings], purge: PurgeKeys
+    transactions: Transactions[SqlBookings], purge: Retention[Bookings]
 ) -> None:
     """A key as old as the retention stays; one that is older goes, of the same user or not."""
     moment = timedelta(microseconds=1)
@@ -98,11 +106,11 @@ async def test_a_key_goes_by_its_age(
 
 async def test_more_than_a_batch_of_keys(
     transactions: Transactions[SqlBookings],
-    purge: PurgeKeys,
+    purge: Retention[Bookings],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A round deletes one batch and says if there is more; keys that must stay do not block it."""
-    monkeypatch.setattr(purge_keys, "BATCH", 3)
+    monkeypatch.setattr(chassis_retention, "BATCH", 3)
     keys = [f"k{number}" for number in range(5)]
 
     async def given(bookings: SqlBookings) -> None:
@@ -128,7 +136,7 @@ async def test_a_forgotten_key_is_free(databases: Databases) -> None:
         first = await ann.confirm(await ann.hold("A1"))
         transactions = DatabaseTransactions(stack.databases["booking_svc"], SqlBookings)
         stack.clock.move(RETENTION_S + 1)
-        await PurgeKeys(transactions, stack.clock, RETENTION_S).run_once()
+        await purge_keys(transactions, stack.clock).run_once()
         second = await ann.asks(confirm_request(await ann.hold("A2")))
         assert not second.replayed
         assert second.booking.booking_id != first.booking_id

@@ -177,7 +177,9 @@ class BookingServiceServicer:
         may come twice around such an end, so handle each as if it could.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
-        stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+        stream), `FAILED_PRECONDITION` (`CURSOR_EXPIRED`: events after the cursor are
+        not kept any more; read how things stand, and begin without a cursor),
+        `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -112,7 +112,9 @@ class BookingServiceStub:
     may come twice around such an end, so handle each as if it could.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
-    stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+    stream), `FAILED_PRECONDITION` (`CURSOR_EXPIRED`: events after the cursor are
+    not kept any more; read how things stand, and begin without a cursor),
+    `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
     """
 
 @_typing.type_check_only
@@ -199,7 +201,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     may come twice around such an end, so handle each as if it could.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
-    stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+    stream), `FAILED_PRECONDITION` (`CURSOR_EXPIRED`: events after the cursor are
+    not kept any more; read how things stand, and begin without a cursor),
+    `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
     """
 
 class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -319,7 +323,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         may come twice around such an end, so handle each as if it could.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
-        stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+        stream), `FAILED_PRECONDITION` (`CURSOR_EXPIRED`: events after the cursor are
+        not kept any more; read how things stand, and begin without a cursor),
+        `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
         """
 
 def add_BookingServiceServicer_to_server(servicer: BookingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -36,6 +36,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SAGA_NOT_FOUND: _ClassVar[Reason]
     SAGA_NOT_PARKED: _ClassVar[Reason]
     WEBHOOK_REFUSED: _ClassVar[Reason]
+    CURSOR_EXPIRED: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 INVALID_FIELD: Reason
 TOKEN_MISSING: Reason
@@ -66,3 +67,4 @@ INTERNAL: Reason
 SAGA_NOT_FOUND: Reason
 SAGA_NOT_PARKED: Reason
 WEBHOOK_REFUSED: Reason
+CURSOR_EXPIRED: Reason

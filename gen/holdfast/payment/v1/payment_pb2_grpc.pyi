@@ -149,7 +149,9 @@ class PaymentServiceStub:
     may come twice around such an end, so handle each as if it could.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
-    stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+    stream), `FAILED_PRECONDITION` (`CURSOR_EXPIRED`: events after the cursor are
+    not kept any more; read how things stand, and begin without a cursor),
+    `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
     """
 
 @_typing.type_check_only
@@ -273,7 +275,9 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     may come twice around such an end, so handle each as if it could.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
-    stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+    stream), `FAILED_PRECONDITION` (`CURSOR_EXPIRED`: events after the cursor are
+    not kept any more; read how things stand, and begin without a cursor),
+    `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
     """
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -442,7 +446,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         may come twice around such an end, so handle each as if it could.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a cursor that is not from this
-        stream), `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
+        stream), `FAILED_PRECONDITION` (`CURSOR_EXPIRED`: events after the cursor are
+        not kept any more; read how things stand, and begin without a cursor),
+        `RESOURCE_EXHAUSTED` (`OVERLOADED`: too many streams are open).
         """
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
