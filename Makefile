@@ -20,8 +20,8 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml scripts/setup
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/setup
 	@touch $@
 
-run: setup  ## Start everything, embedded: one file of SQLite a service, nothing else to install.
-	@exec $(BIN)/holdfast up
+run: setup  ## Start everything, embedded: a file of SQLite a service; TLS=1: with TLS everywhere.
+	@exec $(BIN)/holdfast up $(if $(TLS),--tls)
 
 up:  ## Start everything in containers, with MySQL, Redis, Prometheus and Grafana.
 	@scripts/up

@@ -45,6 +45,8 @@ from chassis.retention import INTERVAL_S
 from chassis.server import Hosted
 from chassis.settings import AuthSettings
 from chassis.tasks import Tasks
+from chassis.tls import PLAIN, Tls
+from chassis.tls_settings import TlsSettings
 from chassis.tokens import ServiceToken, service_token
 from chassis.transactions import Transactions
 from chassis.worker import Worker
@@ -56,10 +58,16 @@ NUMBERING_S = 1.0
 
 
 async def wire(
-    settings: BookingSettings, auth: AuthSettings, database: Database, clock: Clock | None = None
+    settings: BookingSettings,
+    auth: AuthSettings,
+    database: Database,
+    clock: Clock | None = None,
+    *,
+    tls: Tls = PLAIN,
 ) -> Hosted:
     """The orchestrator, ready to be served."""
-    base, others = _Base(database, clock or SystemClock()), _Others(settings, own_token(auth))
+    token = own_token(auth, tls.settings)
+    base, others = _Base(database, clock or SystemClock()), _Others(settings, token, tls)
     answers = answers_in(settings.redis_url.get_secret_value())
     journal = BookingJournal(
         base.transactions, translate.encode, base.clock, base.ids, base.changed
@@ -115,9 +123,9 @@ class _Base:
 class _Others:
     """The other services, each behind a breaker of its own."""
 
-    def __init__(self, settings: BookingSettings, token: ServiceToken) -> None:
-        to_inventory = open_channel(settings.inventory_target, inventory_client.SERVICE)
-        to_payments = open_channel(settings.payment_target, payment_client.SERVICE)
+    def __init__(self, settings: BookingSettings, token: ServiceToken | None, tls: Tls) -> None:
+        to_inventory = open_channel(settings.inventory_target, inventory_client.SERVICE, tls)
+        to_payments = open_channel(settings.payment_target, payment_client.SERVICE, tls)
         self._channels = (to_inventory, to_payments)
         self.charging = Outgoing(payment_client.SERVICE, token, breaker_to("payments"))
         holding = Outgoing(inventory_client.SERVICE, token, breaker_to("inventory"))
@@ -215,13 +223,13 @@ def _census(settings: BookingSettings, base: _Base) -> tuple[Worker, ...]:
     return (Worker("census", count, census.INTERVAL_S),) if settings.metrics_listen else ()
 
 
-def own_token(auth: AuthSettings) -> ServiceToken:
-    """The token with which bookings call the other services.
+def own_token(auth: AuthSettings, tls: TlsSettings | None = None) -> ServiceToken | None:
+    """The token with which bookings call the other services; none if a certificate says it.
 
     Raises:
         SettingsError: there is no way to get one.
     """
-    return service_token(auth, "booking_svc", "inventory payments")
+    return service_token(auth, "booking_svc", "inventory payments", tls)
 
 
 PROGRAM = Program(

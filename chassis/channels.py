@@ -16,6 +16,8 @@ from chassis import context, metrics, tracing
 from chassis.breaker import Breaker, Verdict
 from chassis.errors import CursorExpired, DeadlineTooShort, DependencyUnavailable
 from chassis.status import from_rpc_error
+from chassis.tls import PLAIN, Tls
+from chassis.tls_channel import FollowingChannel
 from chassis.tokens import ServiceToken
 
 Response = TypeVar("Response", bound=Message)
@@ -43,8 +45,8 @@ FAILURES = {
 }
 
 
-def open_channel(target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
-    """A channel to a service, over loopback or another trusted network.
+def open_channel(target: str, service: ServiceDescriptor, tls: Tls = PLAIN) -> grpc.aio.Channel:
+    """A channel to a service; in plaintext only over loopback or another trusted network.
 
     UNAVAILABLE is retried on the methods that the contract marks as idempotent or
     without side effects, and on no other.
@@ -64,16 +66,27 @@ def open_channel(target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
         # A fresh connection is tried soon after a restart of the other side.
         ("grpc.max_reconnect_backoff_ms", 2000),
     ]
-    return grpc.aio.insecure_channel(target, options=options)
+    files = tls.files
+    if files is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return FollowingChannel(
+        files, lambda credentials: grpc.aio.secure_channel(target, credentials, options=options)
+    )
 
 
 class Outgoing:
     """Makes calls in a service's own name, within the time that its caller has left."""
 
     def __init__(
-        self, service: ServiceDescriptor, token: ServiceToken, breaker: Breaker | None = None
+        self,
+        service: ServiceDescriptor,
+        token: ServiceToken | None,
+        breaker: Breaker | None = None,
     ) -> None:
-        """Call one other service with this token, behind this breaker (see `breaker_to`)."""
+        """Call one other service with this token, behind this breaker (see `breaker_to`).
+
+        Without a token, the certificate of the channel says who calls.
+        """
         self._service = service.full_name
         # Each method has a request message of its own: it tells which one is called.
         self._methods = {method.input_type.full_name: method.name for method in service.methods}
@@ -137,11 +150,10 @@ class Outgoing:
             raise DependencyUnavailable(message) from None
 
     def _metadata(self) -> list[tuple[str, str]]:
-        return [
-            ("authorization", f"Bearer {self._token.current()}"),
-            ("x-request-id", context.request_id.get()),
-            *tracing.handed_on(),
-        ]
+        pairs = [("x-request-id", context.request_id.get()), *tracing.handed_on()]
+        if self._token is not None:
+            pairs.append(("authorization", f"Bearer {self._token.current()}"))
+        return pairs
 
 
 @contextmanager

@@ -6,19 +6,14 @@ ours: a method, a pool, a worker; never an id, a user or a text.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
-from typing import Any
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import (
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    start_http_server,
-)
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+from chassis.metrics_server import MetricsServer
 
 # When each series was made: nobody asks, and it doubles what is scraped.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -130,10 +125,12 @@ def watch_pool(
 
 
 @asynccontextmanager
-async def served(program: str, listen: str) -> AsyncIterator[int]:
+async def served(
+    program: str, listen: str, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Serve what is measured at `http://LISTEN/metrics` until the block ends; not if it is empty.
 
-    Gives the port, 0 without one.
+    With `tls`, at `https://…`. Gives the port, 0 without one.
 
     Raises:
         MetricsAddressTaken: something else listens there.
@@ -145,11 +142,11 @@ async def served(program: str, listen: str) -> AsyncIterator[int]:
     host, _, port = listen.rpartition(":")
     try:
         # It looks up the name of this machine, which may take long.
-        server, thread = await asyncio.to_thread(start_http_server, int(port), host.strip("[]"))
+        server = await asyncio.to_thread(MetricsServer, host.strip("[]"), int(port), IDLE_S, tls)
     except OSError:
         message = f"cannot serve metrics on {listen}: taken, or not an address of this machine"
         raise MetricsAddressTaken(message) from None
-    _bound(server)
+    server.start()
     lag = asyncio.create_task(_watch_loop(), name="loop lag")
     try:
         yield server.server_port
@@ -157,16 +154,7 @@ async def served(program: str, listen: str) -> AsyncIterator[int]:
         lag.cancel()
         with suppress(asyncio.CancelledError):
             await lag
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def _bound(server: WSGIServer) -> None:
-    """Who asks for nothing holds no thread for long; who leaves early is no news."""
-    handler: Any = server.RequestHandlerClass
-    server.RequestHandlerClass = type("Handler", (handler,), {"timeout": IDLE_S})
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        server.stop()
 
 
 async def _watch_loop() -> None:

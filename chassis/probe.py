@@ -1,13 +1,16 @@
 """Asks a program of this machine whether it can work: `python -m <program> health`.
 
 Whoever watches a container asks every few seconds, so this loads little; and it needs no setting
-but the address, because a check must not fail for want of a secret.
+but the address, because a check must not fail for want of a secret. With TLS it shows the program's
+own certificate, and believes whoever shows that one or is vouched for by TLS_CA_FILE.
 """
 
 import http.client
 import os
+import ssl
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -58,19 +61,41 @@ def _ask_service(host: str, port: int) -> str:
     """What is wrong, if anything."""
     request = health_pb2.HealthCheckRequest()
     # It is on this machine: no proxy is in between.
-    options = [("grpc.enable_http_proxy", 0)]
-    with grpc.insecure_channel(f"{host}:{port}", options=options) as channel:
-        try:
+    options: list[tuple[str, object]] = [("grpc.enable_http_proxy", 0)]
+    try:
+        with _channel(f"{host}:{port}", options) as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_S)
-        except grpc.RpcError as error:
-            return f"does not answer: {error.code().name}"
+    except grpc.RpcError as error:
+        return f"does not answer: {error.code().name}"
+    except (OSError, ValueError) as error:
+        return f"cannot be asked: TLS_CERT_FILE, TLS_KEY_FILE or TLS_CA_FILE: {error}"
     serves = answer.status == health_pb2.HealthCheckResponse.SERVING
     return "" if serves else "answers, and does not serve"
 
 
+def _channel(address: str, options: list[tuple[str, object]]) -> grpc.Channel:
+    certificate, key = os.environ.get("TLS_CERT_FILE"), os.environ.get("TLS_KEY_FILE", "")
+    if not certificate:
+        return grpc.insecure_channel(address, options=options)
+    # Only who speaks TLS pays for it.
+    from chassis.tls_files import names_in  # noqa: PLC0415
+
+    shown = Path(certificate).read_bytes()
+    ca = os.environ.get("TLS_CA_FILE")
+    trusted = b"\n".join([*([Path(ca).read_bytes()] if ca else []), shown])
+    # It has the name of the service, and is asked at that of this machine.
+    names = [name.replace("*", "any", 1) for name in names_in(shown)[:1]]
+    options += [("grpc.ssl_target_name_override", name) for name in names]
+    credentials = grpc.ssl_channel_credentials(trusted, Path(key).read_bytes(), shown)
+    return grpc.secure_channel(address, credentials, options=options)
+
+
 def _ask_gateway(host: str, port: int) -> str:
     """What is wrong, if anything."""
-    connection = http.client.HTTPConnection(host.strip("[]"), port, timeout=TIMEOUT_S)
+    try:
+        connection = _connection(host.strip("[]"), port)
+    except OSError as error:
+        return f"cannot be asked: GATEWAY_TLS_CERT_FILE: {error}"
     try:
         connection.request("GET", READY)
         answer = connection.getresponse()
@@ -80,3 +105,14 @@ def _ask_gateway(host: str, port: int) -> str:
     finally:
         connection.close()
     return "" if answer.status == http.HTTPStatus.OK else f"is not ready: {told}"
+
+
+def _connection(host: str, port: int) -> http.client.HTTPConnection:
+    certificate = os.environ.get("GATEWAY_TLS_CERT_FILE")
+    if not certificate:
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    # Who shows the gateway's own certificate is the gateway, whatever name it has been asked by.
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 import uvloop
@@ -27,6 +26,8 @@ from chassis.settings import (
     load,
     load_together,
 )
+from chassis.tls import Tls
+from chassis.tls_settings import TlsSettings, require_listener, require_private
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +46,10 @@ class Program:
     settings: type[ServiceSettings]
     # The package of its migrations.
     migrations: str
-    wire: Callable[[Any, AuthSettings, Database], Awaitable[Hosted]]
-    # Raises SettingsError for what only this program asks of AUTH_… settings.
-    check: Callable[[AuthSettings], object] = lambda _: None
+    # With its settings, those of tokens, its database, and `tls`.
+    wire: Callable[..., Awaitable[Hosted]]
+    # Raises SettingsError for what only this program asks of AUTH_… and TLS_… settings.
+    check: Callable[[AuthSettings, TlsSettings], object] = lambda *_: None
 
 
 def main(program: Program, arguments: Sequence[str] | None = None) -> int:
@@ -112,11 +114,13 @@ async def _tell_pending(program: Program) -> int:
 
 
 async def _serve(program: Program) -> int:
-    settings, auth, verifier, _ = load_together(
+    settings, auth, verifier, tls, *_ = load_together(
         lambda: load(program.settings),
         lambda: load(AuthSettings),
         lambda: tokens.verifier(load(AuthSettings)),
-        lambda: program.check(load(AuthSettings)),
+        lambda: Tls(load(TlsSettings)),
+        lambda: program.check(load(AuthSettings), load(TlsSettings)),
+        lambda: _check_listeners(program, load(program.settings), load(TlsSettings)),
     )
     logs.configure(program.name, settings.log_level)
     stop = _on_signals()
@@ -129,14 +133,27 @@ async def _serve(program: Program) -> int:
             # Whatever removes something waits to be asked for: the version before may come back.
             await migrations.migrate(database, program.migrations, [Phase.PRE])
         await migrations.require_current(database, program.migrations, program.name)
-        await stack.enter_async_context(metrics.served(program.name, settings.metrics_listen))
-        hosted = await program.wire(settings, auth, database)
+        await stack.enter_async_context(
+            metrics.served(program.name, settings.metrics_listen, tls.server_context())
+        )
+        hosted = await program.wire(settings, auth, database, tls=tls)
         limits = Limits(settings.calls_max, settings.streams_max)
         await stack.enter_async_context(
-            running(hosted, settings.listen, verifier, settings.shutdown_grace_s, limits)
+            running(hosted, settings.listen, verifier, settings.shutdown_grace_s, limits, tls=tls)
         )
         await stop.wait()
     return 0
+
+
+def _check_listeners(program: Program, settings: ServiceSettings, tls: TlsSettings) -> None:
+    require_listener(tls)
+    prefix = program.settings.model_config.get("env_prefix", "")
+    plain = {
+        f"{prefix}LISTEN": settings.listen,
+        f"{prefix}METRICS_LISTEN": settings.metrics_listen,
+    }
+    if not tls.cert_file:
+        require_private(tls, plain, "TLS_CERT_FILE and TLS_KEY_FILE")
 
 
 def _on_signals() -> asyncio.Event:
@@ -167,7 +184,7 @@ def _wanted(program: Program, arguments: Sequence[str] | None) -> argparse.Names
 
 
 def _parser(program: Program) -> argparse.ArgumentParser:
-    settings = [*describe(program.settings), *describe(AuthSettings)]
+    settings = [*describe(program.settings), *describe(AuthSettings), *describe(TlsSettings)]
     lines = [f"  {name} = {default}\n      {meaning}" for name, default, meaning in settings]
     parser = argparse.ArgumentParser(
         prog=f"python -m {program.name}",

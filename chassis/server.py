@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 import grpc.aio
 import structlog
 from grpc_health.v1 import health_pb2_grpc
@@ -15,7 +16,9 @@ from chassis import interceptors
 from chassis.access import Access
 from chassis.health import Health
 from chassis.interceptors.admission import AdmissionInterceptor, Limits
+from chassis.interceptors.auth import AuthInterceptor
 from chassis.tasks import Tasks
+from chassis.tls import PLAIN, Tls
 from chassis.tokens import Verifier
 from chassis.worker import Worker
 
@@ -75,8 +78,14 @@ class AddressTaken(Exception):
 
 
 @asynccontextmanager
-async def running(
-    hosted: Hosted, listen: str, verifier: Verifier, grace_s: float, limits: Limits = LIMITS
+async def running(  # noqa: PLR0913 - a service, and all that a program is told of serving it
+    hosted: Hosted,
+    listen: str,
+    verifier: Verifier,
+    grace_s: float,
+    limits: Limits = LIMITS,
+    *,
+    tls: Tls = PLAIN,
 ) -> AsyncIterator[int]:
     """Serve until the block ends, then stop in order. Gives the port.
 
@@ -88,9 +97,10 @@ async def running(
     """
     health = Health(hosted.names, hosted.ready)
     admission = AdmissionInterceptor(limits)
-    server = _build(hosted, health, verifier, admission, limits)
+    auth = AuthInterceptor(verifier, hosted.access, tls.identities)
+    server = _build(hosted, health, admission, auth, limits)
     try:
-        port = _bind(server, listen)
+        port = _bind(server, listen, tls.server_credentials())
     except AddressTaken:
         await hosted.close()
         raise
@@ -108,12 +118,12 @@ async def running(
 def _build(
     hosted: Hosted,
     health: Health,
-    verifier: Verifier,
     admission: AdmissionInterceptor,
+    auth: AuthInterceptor,
     limits: Limits,
 ) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=interceptors.standard(verifier, hosted.access, admission, hosted.stopping),
+        interceptors=interceptors.standard(admission, auth, hosted.stopping),
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -121,6 +131,7 @@ def _build(
             ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.keepalive_permit_without_calls", 1),
+            # Who connects and says nothing, or nothing of TLS, is left after that.
             ("grpc.server_handshake_timeout_ms", GREETING_TIMEOUT_MS),
             # gRPC cancels calls of all connections when too many of one wait to be looked at, and
             # those that their caller gives up at once wait, too ("rapid reset").
@@ -139,9 +150,11 @@ def _build(
     return server
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> int:
+def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> int:
     try:
-        return server.add_insecure_port(listen)
+        if credentials is None:
+            return server.add_insecure_port(listen)
+        return server.add_secure_port(listen, credentials)
     except RuntimeError:
         message = f"cannot listen on {listen}: taken, or not an address of this machine"
         raise AddressTaken(message) from None

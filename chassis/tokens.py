@@ -15,6 +15,7 @@ from jwt import PyJWK, PyJWKSet
 from chassis.context import Caller
 from chassis.errors import TokenExpired, TokenInvalid
 from chassis.settings import AuthSettings, SettingsError
+from chassis.tls_settings import TlsSettings
 
 log = structlog.get_logger(__name__)
 
@@ -230,11 +231,13 @@ def verifier(settings: AuthSettings) -> Verifier:
     return Verifier(keys, settings.audience, settings.issuer)
 
 
-def service_token(settings: AuthSettings, service: str, scope: str) -> ServiceToken:
-    """The token with which `service` calls others.
+def service_token(
+    settings: AuthSettings, service: str, scope: str, tls: TlsSettings | None = None
+) -> ServiceToken | None:
+    """The token with which `service` calls others; none if its certificate says who it is.
 
     Raises:
-        SettingsError: there is neither a secret to make one with nor a file to read one from.
+        SettingsError: there is no certificate, no secret to make one with, no file to read one of.
     """
     if settings.service_token_file:
         try:
@@ -242,10 +245,15 @@ def service_token(settings: AuthSettings, service: str, scope: str) -> ServiceTo
         except OSError as error:
             message = f"AUTH_SERVICE_TOKEN_FILE: cannot be read: {error}"
             raise SettingsError(message) from None
+    if tls is not None and tls.is_service:
+        return None
     secret = settings.jwt_secret.get_secret_value()
+    if not secret and tls is not None and tls.cert_file:
+        return None
     if not secret:
         message = (
-            f"AUTH_SERVICE_TOKEN_FILE: not set. {service} needs a token with the scopes: {scope}"
+            f"AUTH_SERVICE_TOKEN_FILE: not set. {service} needs a token with the scopes: {scope};"
+            " or a certificate (TLS_CERT_FILE) that those whom it calls know by TLS_SERVICES"
         )
         raise SettingsError(message)
     return MintedServiceToken(Minter(secret, settings.audience, settings.issuer), service, scope)

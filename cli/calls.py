@@ -1,5 +1,6 @@
 """Calls to the services: channels, health, tokens, and errors in words."""
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from chassis import status
+from chassis.settings import load
+from chassis.tls import Tls, open_blocking
+from chassis.tls_settings import TlsSettings
 from cli.programs import GATEWAY, Program
 
 Request = TypeVar("Request", bound=Message)
@@ -48,8 +52,8 @@ class Refused(Exception):
 
 
 def open_channel(target: str) -> grpc.Channel:
-    """A channel to a service on this machine."""
-    return grpc.insecure_channel(target, options=OPTIONS)
+    """A channel to a service; with TLS where TLS_CERT_FILE or TLS_CA_FILE is set."""
+    return open_blocking(target, OPTIONS, Tls(load(TlsSettings)).files)
 
 
 def is_ready(program: Program, target: str) -> bool:
@@ -58,12 +62,35 @@ def is_ready(program: Program, target: str) -> bool:
 
 
 def _is_gateway_ready(target: str) -> bool:
+    trusted = _trusted()
+    schemes = ("http",) if trusted is None else ("https", "http")
+    return any(_is_ready_by(scheme, target, trusted) for scheme in schemes)
+
+
+def _is_ready_by(scheme: str, target: str, trusted: ssl.SSLContext | None) -> bool:
     try:
         # On this machine: no proxy is in between.
-        with httpx.Client(trust_env=False, timeout=HEALTH_TIMEOUT_S) as client:
-            return client.get(f"http://{target}/readyz").is_success
+        with httpx.Client(
+            verify=trusted or False, trust_env=False, timeout=HEALTH_TIMEOUT_S
+        ) as client:
+            return client.get(f"{scheme}://{target}/readyz").is_success
     except httpx.HTTPError:
         return False
+
+
+def _trusted() -> ssl.SSLContext | None:
+    """Who a gateway that speaks HTTPS must be vouched for by; none: it speaks plain HTTP.
+
+    Whatever its name, for it is asked at an address; it is told nothing.
+    """
+    settings = load(TlsSettings)
+    if not settings.cert_file and not settings.ca_file:
+        return None
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    if settings.ca_file:
+        context.load_verify_locations(settings.ca_file)
+    return context
 
 
 def is_serving(target: str) -> bool:

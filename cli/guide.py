@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,20 +14,20 @@ from cli.programs import BOOKING, GATEWAY, INVENTORY, PROGRAMS, Addresses
 # pasted. The free seats are looked up when it runs, so that it works again and again.
 FIRST_BOOKING = r"""
 TOKEN=@TOKEN
-api() { curl -sS -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' "$@"; }
+api() { curl -sS@CURL -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' "$@"; }
 
-SEATS=$(api 'http://@GATEWAY/api/inventory/events/@EVENT_ID/seats?pageSize=1000' | tr '{' '\n' |
+SEATS=$(api '@SCHEME://@GATEWAY/api/inventory/events/@EVENT_ID/seats?pageSize=1000' | tr '{' '\n' |
     sed -n 's/.*"seatNumber":\("[^"]*"\).*"AVAILABLE".*/\1/p' | sed 2q | paste -sd, -)
-IDS=$(api http://@GATEWAY/api/inventory/reservations \
+IDS=$(api @SCHEME://@GATEWAY/api/inventory/reservations \
     -d '{"eventId": @EVENT_ID, "seatNumbers": ['$SEATS']}' | tr '{' '\n' |
     sed -n 's/.*"reservationId":\([0-9]*\).*/\1/p' | paste -sd, -)
-api -i http://@GATEWAY/api/bookings/confirm -H "idempotency-key: first-booking-${IDS%%,*}" \
+api -i @SCHEME://@GATEWAY/api/bookings/confirm -H "idempotency-key: first-booking-${IDS%%,*}" \
     -d '{"reservationIds": ['$IDS'], "paymentMethod": {"type": "CREDIT_CARD",
       "cardNumber": "4242424242424242", "expiryMonth": 12, "expiryYear": 2030, "cvv": "123"}}'
 """
 BY_GRPC = r"""
-call() { at=$1 method=$2 data=$3; shift 3; @BUF curl --protocol grpc --http2-prior-knowledge \
-    -H "authorization: Bearer $TOKEN" "$@" -d "$data" "http://$at/$method"; }
+call() { at=$1 method=$2 data=$3; shift 3; @BUF curl --protocol grpc @BY_BUF \
+    -H "authorization: Bearer $TOKEN" "$@" -d "$data" "@SCHEME://$at/$method"; }
 
 SEATS=$(call @INVENTORY holdfast.inventory.v1.InventoryService/ListSeats \
     '{"eventId": @EVENT_ID, "pageSize": 1000}' | tr , '\n' |
@@ -41,28 +42,57 @@ call @BOOKING holdfast.booking.v1.BookingService/ConfirmBooking \
     -H "idempotency-key: first-booking-${IDS%%,*}"
 """
 GRPCURL = r"""
-call() { at=$1 method=$2 data=$3; shift 3; grpcurl -plaintext \
+call() { at=$1 method=$2 data=$3; shift 3; grpcurl @BY_GRPCURL \
     -H "authorization: Bearer $TOKEN" "$@" -d "$data" "$at" "$method"; }
 """
 STUBS = r"""
 @PYTHON - <<END
 import grpc
 from holdfast.booking.v1 import booking_pb2, booking_pb2_grpc
-bookings = booking_pb2_grpc.BookingServiceStub(grpc.insecure_channel("@BOOKING"))
+bookings = booking_pb2_grpc.BookingServiceStub(@CHANNEL)
 token = [("authorization", "Bearer $TOKEN")]
 print(bookings.ListMyBookings(booking_pb2.ListMyBookingsRequest(page_size=1), metadata=token))
 END
 """
 
 
-def show(console: Console, addresses: Addresses, event_id: int, token: str) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """What the commands are about."""
+
+    event_id: int
+    token: str
+    # Where the certificates are; none: without TLS.
+    certificates: Path | None
+
+
+# What is put in first, for it may hold others.
+PLAIN = {
+    "@CURL": "",
+    "@BY_BUF": "--http2-prior-knowledge",
+    "@BY_GRPCURL": "-plaintext",
+    "@CHANNEL": 'grpc.insecure_channel("@BOOKING")',
+}
+SECURE = """
+grpc.secure_channel("@BOOKING", grpc.ssl_channel_credentials(
+    *(open(f, "rb").read() for f in ("@CA_FILE", "@KEY_FILE", "@CERT_FILE"))))
+"""
+EXPORTS = """
+export TLS_CA_FILE=@CA_FILE TLS_CERT_FILE=@CERT_FILE TLS_KEY_FILE=@KEY_FILE
+"""
+
+
+def show(console: Console, addresses: Addresses, shown: Shown) -> None:
     """Print the addresses and the commands."""
-    console.print(_addresses(addresses))
+    scheme = "https" if shown.certificates else "http"
+    console.print(_addresses(addresses, scheme))
     values = {
-        "@TOKEN": token,
+        **(_with_tls(shown.certificates) if shown.certificates else PLAIN),
+        "@TOKEN": shown.token,
+        "@SCHEME": scheme,
         "@BUF": _command("buf"),
         "@PYTHON": _command("python"),
-        "@EVENT_ID": str(event_id),
+        "@EVENT_ID": str(shown.event_id),
         "@INVENTORY": addresses.target(INVENTORY),
         "@BOOKING": addresses.target(BOOKING),
         "@GATEWAY": addresses.target(GATEWAY),
@@ -75,6 +105,9 @@ def show(console: Console, addresses: Addresses, event_id: int, token: str) -> N
     _print_plain(console, GRPCURL, values)
     console.print("[bold]Your newest booking, by Python's generated stubs:[/]")
     _print_plain(console, STUBS, values)
+    if shown.certificates:
+        console.print("[bold]For 'holdfast' in another terminal:[/] paste this there first.")
+        _print_plain(console, EXPORTS, values)
     console.print(
         f"A booking's whole story: {_command('holdfast')} trace BK-…\n"
         "The token is for the user 'demo' and lasts a day; another one: "
@@ -83,11 +116,25 @@ def show(console: Console, addresses: Addresses, event_id: int, token: str) -> N
     )
 
 
-def _addresses(addresses: Addresses) -> Table:
+def _with_tls(folder: Path) -> dict[str, str]:
+    ca = folder / "ca.pem"
+    certificate, key = folder / "holdfast.pem", folder / "holdfast.key"
+    return {
+        "@CURL": f" --cacert {ca}",
+        "@BY_BUF": f"--cacert {ca} --cert {certificate} --key {key}",
+        "@BY_GRPCURL": f"-cacert {ca} -cert {certificate} -key {key}",
+        "@CHANNEL": SECURE.strip(),
+        "@CA_FILE": str(ca),
+        "@CERT_FILE": str(certificate),
+        "@KEY_FILE": str(key),
+    }
+
+
+def _addresses(addresses: Addresses, scheme: str) -> Table:
     table = Table("program", "address", "log", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for program in reversed(PROGRAMS):
         target = addresses.target(program)
-        shown = f"http://{target}/docs" if program == GATEWAY else target
+        shown = f"{scheme}://{target}/docs" if program == GATEWAY else target
         table.add_row(program.name, shown, f"var/log/{program.name}.log")
     return table
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from chassis.tokens import USER_ID_LENGTH_MAX
 from cli import (
     calls,
     cards,
+    certificates,
     demo_event,
     guide,
     payments,
@@ -53,7 +55,17 @@ commands = typer.Typer(
 
 
 @commands.command()
-def up() -> None:
+def up(
+    *,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls",
+            help="With mutual TLS between the programs and HTTPS at the gateway; the certificates"
+            " are made in var/tls if they are not there.",
+        ),
+    ] = False,
+) -> None:
     """Start everything on this machine, show how to make a booking, and stop it on Ctrl-C.
 
     Each program keeps its data in a file of SQLite in the folder var, and its log in var/log.
@@ -66,13 +78,16 @@ def up() -> None:
         _say(f"made a secret for development: {signing.SECRET_FILE} (only you can read it)")
     settings = {"AUTH_JWT_SECRET": keys.secret}
     if not {"PAYMENT_PROVIDER", "PAYMENT_WEBHOOK_SECRETS"} & os.environ.keys():
-        settings |= stack.webhooks(addresses)
+        settings |= stack.webhooks(addresses, "https" if tls else "http")
+    own = _certified() if tls else lambda _: {}
+    stacked = stack.Stack(addresses, settings, Path(), _say, own)
     # Ctrl-C is how this command is meant to end.
-    with suppress(KeyboardInterrupt), stack.Stack(addresses, settings, Path(), _say) as running:
+    with suppress(KeyboardInterrupt), stacked as running:
         _wait(running, addresses)
         event = demo_event.find_or_create(addresses.target(INVENTORY), keys.minter)
         token = keys.minter.mint(USER, "bookings", DAY_S)
-        guide.show(out, addresses, event.event_id, token)
+        shown = guide.Shown(event.event_id, token, certificates.FOLDER if tls else None)
+        guide.show(out, addresses, shown)
         running.watch()
 
 
@@ -144,6 +159,7 @@ def demo(
             walk.at_once((walk.title(step), partial(step, steps)) for step in STEPS)
 
 
+commands.command("certs")(certificates.certs)
 commands.command("watch")(watch.watch)
 commands.command("trace")(trace.trace)
 commands.command("cards")(cards.cards)
@@ -173,6 +189,15 @@ def _hint(refused: calls.Refused) -> str:
     if refused.info.code is grpc.StatusCode.UNIMPLEMENTED:
         return ". The stack is of another version than this command: restart it"
     return ""
+
+
+def _certified() -> Callable[[str], dict[str, str]]:
+    """What each program is told of TLS; this one is told it, too."""
+    made = certificates.make_missing()
+    if made:
+        _say(f"made certificates in {certificates.FOLDER}: {', '.join(made)}")
+    os.environ.update(certificates.settings(certificates.FOLDER, certificates.COMMAND))
+    return partial(certificates.settings, certificates.FOLDER)
 
 
 def _wait(running: stack.Stack, addresses: Addresses) -> None:

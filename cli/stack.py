@@ -53,13 +53,15 @@ class Stack:
         environment: Mapping[str, str],
         folder: Path,
         say: Callable[[str], None],
+        own: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
-        """Run in `folder`, with `environment` added to our own."""
+        """Run in `folder`, with `environment` added to our own, and what is each program's own."""
         self._addresses = addresses
         listens = {program.listen_variable: addresses.listen(program) for program in PROGRAMS}
         self._environment = {**_targets(addresses), **os.environ, **listens, **environment}
         self._folder = folder
         self._say = say
+        self._own = own
         self._children: list[Child] = []
 
     def __enter__(self) -> Self:
@@ -129,7 +131,7 @@ class Stack:
             process = subprocess.Popen(  # noqa: S603 - our own programs
                 [sys.executable, "-m", "cli.child", str(os.getpid()), program.name],
                 cwd=self._folder,
-                env=self._environment,
+                env={**self._environment, **self._own(program.name)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -180,12 +182,12 @@ def kept_apart(addresses: Addresses, folder: Path) -> dict[str, str]:
     return {**databases, **kept, **_targets(addresses), **gateway}
 
 
-def webhooks(addresses: Addresses) -> dict[str, str]:
+def webhooks(addresses: Addresses, scheme: str = "http") -> dict[str, str]:
     """Settings with which the mock provider delivers its webhooks through the gateway."""
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
     return {
         "PAYMENT_WEBHOOK_SECRETS": secret,
-        "PAYMENT_MOCK_WEBHOOK_URL": f"http://{addresses.target(GATEWAY)}{WEBHOOKS}",
+        "PAYMENT_MOCK_WEBHOOK_URL": f"{scheme}://{addresses.target(GATEWAY)}{WEBHOOKS}",
     }
 
 

@@ -38,6 +38,8 @@ log = structlog.get_logger("gateway.requests")
 # What a page is called where routes are told apart.
 PAGE = "(page)"
 
+HSTS = "strict-transport-security"
+
 # What is at a path that no contract has: a page, or nothing. The second is `If-None-Match`.
 Page = Callable[[str, str], Awaitable[Response | None]]
 
@@ -75,6 +77,8 @@ class App:
         self._cors = Cors(settings.cors_origins)
         self._places = Places(settings.requests_max, settings.requests_each_max)
         self._streams = Places(settings.streams_max, settings.streams_each_max)
+        secured = bool(settings.tls_cert_file and settings.hsts_s)
+        self._hsts = {HSTS: f"max-age={settings.hsts_s}"} if secured else {}
         self._rates = Rates(settings.rate_per_s, settings.rate_burst, time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,6 +109,7 @@ class App:
         return {
             "x-request-id": exchange.name,
             **answers.SAFE,
+            **self._hsts,
             **self._cors.headers(exchange.headers),
         }
 

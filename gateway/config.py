@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.settings import Address, MetricsListen
+from chassis.tls_settings import CertificateFile, KeyFile
 
 # As browsers write them: in lower case, without a path.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]+")
@@ -38,6 +39,20 @@ class GatewaySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
     listen: Address = Field(default="127.0.0.1:8080", description="address to serve on, HOST:PORT")
+    tls_cert_file: CertificateFile = Field(
+        default="",
+        description="PEM file of the certificate that callers are shown; with it, HTTPS is served"
+        " and no plain HTTP",
+    )
+    tls_key_file: KeyFile = Field(
+        default="", validate_default=True, description="PEM file of the key of that certificate"
+    )
+    hsts_s: int = Field(
+        default=15_552_000,
+        ge=0,
+        description="seconds that browsers are told to come by HTTPS only, where HTTPS is served;"
+        " 0: they are not told",
+    )
     booking_target: str = Field(default="127.0.0.1:50051", description="where booking_svc is")
     payment_target: str = Field(default="127.0.0.1:50052", description="where payment_svc is")
     inventory_target: str = Field(default="127.0.0.1:50053", description="where inventory_svc is")

@@ -12,6 +12,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from chassis.tls import Tls, open_blocking
+
 REFLECTION_TIMEOUT_S = 5.0
 # A proxy for the way out is none for the way to a service.
 DIRECTLY = (("grpc.enable_http_proxy", 0),)
@@ -52,7 +54,7 @@ def from_file(path: Path, names: list[str]) -> Contracts:
     )
 
 
-def from_reflection(targets: dict[str, str]) -> Contracts:
+def from_reflection(targets: dict[str, str], tls: Tls) -> Contracts:
     """The services of running servers, each by its name and its target.
 
     Raises:
@@ -60,7 +62,7 @@ def from_reflection(targets: dict[str, str]) -> Contracts:
     """
     services = {}
     for name, target in targets.items():
-        with grpc.insecure_channel(target, options=DIRECTLY) as channel:
+        with open_blocking(target, DIRECTLY, tls.files) as channel:
             pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
             try:
                 # A server that accepts and says nothing would be waited for without end.

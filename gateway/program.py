@@ -5,16 +5,21 @@ import asyncio
 import math
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
 
 from chassis import logs, metrics, probe, tracing
-from chassis.settings import SettingsError, describe, load
+from chassis.settings import SettingsError, describe, load, load_together
+from chassis.tls import Tls
+from chassis.tls_files import TlsFiles, server_context
+from chassis.tls_settings import TlsSettings, require_private
 from gateway import wiring
 from gateway.config import GatewaySettings
 from gateway.connection import Connection
@@ -31,9 +36,21 @@ EXIT_USAGE = 2
 # Of connections that are open and silent.
 KEEP_ALIVE_S = 30
 BACKLOG = 1024
+# As long as the headers of a request may take: see `gateway.connection`.
+HANDSHAKE_TIMEOUT_S = 10.0
 # What can be wrong with what it is given to serve, or with where.
 MISTAKES = (ContractError, RuleError, RouteConflict, PagesError, metrics.MetricsAddressTaken)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Loop(uvloop.Loop):
+    """Bounds what a caller may take for the handshake of TLS, of which uvicorn says nothing."""
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> Any:
+        """Listen, as the other loops do."""
+        if kwargs.get("ssl") is not None:
+            kwargs |= {"ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S}
+        return await super().create_server(*args, **kwargs)
 
 
 class _Server(uvicorn.Server):
@@ -67,10 +84,14 @@ def main() -> int:
     if _parser().parse_args().command == "health":
         return probe.of_gateway(NAME, GatewaySettings.model_fields["listen"].default)
     try:
-        settings = load(GatewaySettings)
+        settings, tls, *_ = load_together(
+            lambda: load(GatewaySettings),
+            lambda: Tls(load(TlsSettings)),
+            lambda: _check_listeners(load(GatewaySettings), load(TlsSettings)),
+        )
         logs.configure(NAME, settings.log_level)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(_serve(settings, tls))
     except SettingsError as error:
         mistakes = "\n".join(f"  {line}" for line in str(error).splitlines())
         sys.stderr.write(f"{NAME}: the settings are not right:\n{mistakes}\n")
@@ -81,13 +102,36 @@ def main() -> int:
     return 0
 
 
-async def _serve(settings: GatewaySettings) -> None:
+def _check_listeners(settings: GatewaySettings, tls: TlsSettings) -> None:
+    if tls.is_service:
+        message = (
+            "TLS_SERVICES: names the gateway's own certificate, and whoever sends no token would"
+            " be that service"
+        )
+        raise SettingsError(message)
+    if settings.tls_cert_file:
+        return
+    plain = {"GATEWAY_LISTEN": settings.listen}
+    if not tls.cert_file:
+        plain["GATEWAY_METRICS_LISTEN"] = settings.metrics_listen
+    require_private(tls, plain, "GATEWAY_TLS_CERT_FILE and GATEWAY_TLS_KEY_FILE")
+
+
+def _https(settings: GatewaySettings) -> ssl.SSLContext | None:
+    certificate, key = settings.tls_cert_file, settings.tls_key_file
+    return server_context(TlsFiles(certificate, key), certificate, key) if certificate else None
+
+
+async def _serve(settings: GatewaySettings, tls: Tls) -> None:
     stopping = asyncio.Event()
+    https = _https(settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.configure(NAME))
         with _listening(settings.listen) as listener:
-            await stack.enter_async_context(metrics.served(NAME, settings.metrics_listen))
-            app = await stack.enter_async_context(wiring.opened(settings, stopping))
+            # Inside, as the services do; else as outside.
+            inside = tls.server_context() or https
+            await stack.enter_async_context(metrics.served(NAME, settings.metrics_listen, inside))
+            app = await stack.enter_async_context(wiring.opened(settings, stopping, tls))
             config = uvicorn.Config(
                 app,
                 http=Connection,
@@ -100,6 +144,7 @@ async def _serve(settings: GatewaySettings) -> None:
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
+                ssl_context_factory=(lambda *_: https) if https else None,
             )
             log.info("listening", address=settings.listen, port=listener.getsockname()[1])
             await _Server(config, stopping).serve([listener])
@@ -122,7 +167,7 @@ def _listening(address: str) -> socket.socket:
 
 
 def _parser() -> argparse.ArgumentParser:
-    settings = describe(GatewaySettings)
+    settings = [*describe(GatewaySettings), *describe(TlsSettings)]
     lines = [f"  {name} = {default}\n      {meaning}" for name, default, meaning in settings]
     parser = argparse.ArgumentParser(
         prog=f"python -m {NAME}",

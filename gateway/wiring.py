@@ -16,6 +16,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from chassis.channels import open_channel
+from chassis.tls import PLAIN, Tls
 from gateway import answers, descriptors, pages, status
 from gateway.answers import Response
 from gateway.app import App, Page, Route
@@ -35,7 +36,9 @@ READY_FOR_S = 1.0
 
 
 @asynccontextmanager
-async def opened(settings: GatewaySettings, stopping: asyncio.Event) -> AsyncIterator[App]:
+async def opened(
+    settings: GatewaySettings, stopping: asyncio.Event, tls: Tls = PLAIN
+) -> AsyncIterator[App]:
     """The gateway, ready to be served.
 
     Raises:
@@ -43,11 +46,11 @@ async def opened(settings: GatewaySettings, stopping: asyncio.Event) -> AsyncIte
         PagesError: the documentation is not installed.
     """
     targets = _targets(settings)
-    contracts = await asyncio.to_thread(_contracts, settings, targets)
+    contracts = await asyncio.to_thread(_contracts, settings, targets, tls)
     async with AsyncExitStack() as stack:
         channels = {}
         for name, target in targets.items():
-            channel = open_channel(target, contracts.services[name])
+            channel = open_channel(target, contracts.services[name], tls)
             channels[name] = await stack.enter_async_context(channel)
         bindings = [binding for one in contracts.services.values() for binding in bindings_of(one)]
         codec = Codec(Style(settings.int64_as_numbers, settings.decimal_as_numbers))
@@ -69,11 +72,11 @@ def _targets(settings: GatewaySettings) -> dict[str, str]:
     }
 
 
-def _contracts(settings: GatewaySettings, targets: dict[str, str]) -> Contracts:
+def _contracts(settings: GatewaySettings, targets: dict[str, str], tls: Tls) -> Contracts:
     if settings.descriptors:
         return descriptors.from_file(Path(settings.descriptors), list(targets))
     if settings.targets:
-        return descriptors.from_reflection(targets)
+        return descriptors.from_reflection(targets, tls)
     with resources.as_file(resources.files("holdfast") / OWN_CONTRACTS) as path:
         return descriptors.from_file(path, list(targets))
 

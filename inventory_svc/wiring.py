@@ -9,6 +9,7 @@ from chassis.program import Program
 from chassis.retention import INTERVAL_S
 from chassis.server import Hosted
 from chassis.settings import AuthSettings
+from chassis.tls import PLAIN, Tls
 from chassis.transactions import Transactions
 from chassis.worker import Worker
 from inventory_svc.config import InventorySettings
@@ -26,6 +27,8 @@ async def wire(
     auth: AuthSettings,  # noqa: ARG001 - it calls no one
     database: Database,
     clock: Clock | None = None,
+    *,
+    tls: Tls = PLAIN,  # noqa: ARG001 - nor makes a connection
 ) -> Hosted:
     """The inventory, ready to be served."""
     clock = clock or SystemClock()

@@ -16,6 +16,7 @@ from chassis.retention import INTERVAL_S
 from chassis.server import Hosted
 from chassis.settings import AuthSettings, SettingsError
 from chassis.tasks import Tasks
+from chassis.tls import PLAIN, Tls
 from chassis.transactions import Transactions
 from chassis.worker import Worker
 from payment_svc import translate
@@ -51,12 +52,14 @@ class _Opened:
     workers: Sequence[Worker] = ()
 
 
-async def wire(
+async def wire(  # noqa: PLR0913 - a test gives a clock and a provider, a program neither
     settings: PaymentSettings,
     auth: AuthSettings,  # noqa: ARG001 - it calls no other service
     database: Database,
     clock: Clock | None = None,
     provider: Provider | None = None,
+    *,
+    tls: Tls = PLAIN,
 ) -> Hosted:
     """The payment adapter, ready to be served.
 
@@ -67,7 +70,11 @@ async def wire(
     ids, tasks, stored = Ids(clock), Tasks(), Bell()
     limits = _limits(settings)
     transactions: Transactions[Ledger] = DatabaseTransactions(database, SqlLedger)
-    opened = _Opened(provider, _nothing) if provider else await _open(settings, clock)
+    opened = (
+        _Opened(provider, _nothing)
+        if provider
+        else await _open(settings, clock, tls.settings.ca_file)
+    )
     asking = Asking(ObservedProvider(opened.provider), settings.provider_timeout_s, clock, Random())
     records = Records(transactions, clock, ids, translate.encode, stored)
     settling = Settling(records, asking)
@@ -125,10 +132,10 @@ def _limits(settings: PaymentSettings) -> Limits:
         raise SettingsError(message) from None
 
 
-async def _open(settings: PaymentSettings, clock: Clock) -> _Opened:
+async def _open(settings: PaymentSettings, clock: Clock, ca_file: str) -> _Opened:
     if settings.provider == "stripe":
         return _open_stripe(settings, clock)
-    return await _open_mock(settings, clock)
+    return await _open_mock(settings, clock, ca_file)
 
 
 def _open_stripe(settings: PaymentSettings, clock: Clock) -> _Opened:
@@ -148,7 +155,7 @@ def _open_stripe(settings: PaymentSettings, clock: Clock) -> _Opened:
     return _Opened(provider, provider.close)
 
 
-async def _open_mock(settings: PaymentSettings, clock: Clock) -> _Opened:
+async def _open_mock(settings: PaymentSettings, clock: Clock, ca_file: str) -> _Opened:
     books = Database(settings.mock_database_url, "mock")
     ledger = MockLedger(books)
     try:
@@ -166,7 +173,8 @@ async def _open_mock(settings: PaymentSettings, clock: Clock) -> _Opened:
     if not settings.mock_webhook_url:
         return _Opened(MockProvider(behaviour, clock, ledger, secrets), books.close)
     stored = Bell()
-    webhooks = MockWebhooks(settings.mock_webhook_url, secrets[0], clock, ledger, Random())
+    url = settings.mock_webhook_url
+    webhooks = MockWebhooks(url, secrets[0], clock, ledger, Random(), ca_file=ca_file)
 
     async def close() -> None:
         await webhooks.close()

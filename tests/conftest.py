@@ -11,7 +11,7 @@ import pytest
 import structlog
 from support import chromium, mariadb, promtool, redis
 
-PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "OTEL_", "PAYMENT_")
+PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "OTEL_", "PAYMENT_", "TLS_")
 SERVER = pytest.StashKey[mariadb.PrivateMariaDb]()
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import grpc.aio
 
-from chassis.access import Access
 from chassis.interceptors.admission import AdmissionInterceptor
 from chassis.interceptors.auth import AuthInterceptor
 from chassis.interceptors.deadline import DeadlineInterceptor
@@ -19,14 +18,10 @@ from chassis.interceptors.parsing import ParsingInterceptor
 from chassis.interceptors.receiving import ReceivingInterceptor
 from chassis.interceptors.streams import StreamInterceptor
 from chassis.interceptors.validation import ValidationInterceptor
-from chassis.tokens import Verifier
 
 
 def standard(
-    verifier: Verifier,
-    access: Access,
-    admission: AdmissionInterceptor,
-    stopping: asyncio.Event,
+    admission: AdmissionInterceptor, auth: AuthInterceptor, stopping: asyncio.Event
 ) -> Sequence[grpc.aio.ServerInterceptor]:
     """The interceptors of every server, in their order.
 
@@ -38,7 +33,7 @@ def standard(
         ErrorInterceptor(),
         admission,
         DeadlineInterceptor(),
-        AuthInterceptor(verifier, access),
+        auth,
         ParsingInterceptor(),
         ValidationInterceptor(),
         StreamInterceptor(stopping),

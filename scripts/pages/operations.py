@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 
 from booking_svc.config import BookingSettings
 from chassis import settings as shared
+from chassis import tls_settings
 from chassis.settings import describe
 from gateway.config import GatewaySettings
 from inventory_svc.config import InventorySettings
@@ -60,15 +61,19 @@ def _replaced(page: str, name: str, text: str) -> str:
 def _settings() -> Iterator[str]:
     for program, settings in PROGRAMS.items():
         yield from _section(program, _setting_rows(settings))
-    for settings in _shared_settings():
+    for settings in _shared_settings(shared):
         prefix = settings.model_config.get("env_prefix", "")
         yield from _section(f"{prefix}…, of every service", _setting_rows(settings))
+    for settings in _shared_settings(tls_settings):
+        prefix = settings.model_config.get("env_prefix", "")
+        title = f"{prefix}…, of every program and of `holdfast`: see [TLS](tls.md)"
+        yield from _section(title, _setting_rows(settings))
 
 
-def _shared_settings() -> list[type[BaseSettings]]:
+def _shared_settings(module: ModuleType) -> list[type[BaseSettings]]:
     """Those that belong to no program: they have a prefix of their own."""
-    found = [one for one in vars(shared).values() if isinstance(one, type)]
-    ours = [one for one in found if one.__module__ == shared.__name__]
+    found = [one for one in vars(module).values() if isinstance(one, type)]
+    ours = [one for one in found if one.__module__ == module.__name__]
     settings = [one for one in ours if issubclass(one, BaseSettings)]
     return [one for one in settings if one.model_config.get("env_prefix")]
 

@@ -10,6 +10,7 @@ from support.source import ROOT
 
 from booking_svc.config import BookingSettings
 from chassis.settings import AuthSettings, describe
+from chassis.tls_settings import TlsSettings
 from gateway.config import GatewaySettings
 from inventory_svc.config import InventorySettings
 from payment_svc.config import PaymentSettings
@@ -123,8 +124,9 @@ def test_what_is_waited_for_can_be_waited_for() -> None:
 
 @pytest.mark.parametrize("program", SETTINGS)
 def test_a_program_is_told_only_what_it_knows(program: str) -> None:
-    """Every variable of a program's container is one of its settings, or of tokens or traces."""
-    known = {name for name, _, _ in [*describe(SETTINGS[program]), *describe(AuthSettings)]}
+    """Every variable of a program's container is a setting of it, of tokens, TLS or traces."""
+    settings = (SETTINGS[program], AuthSettings, TlsSettings)
+    known = {name for one in settings for name, _, _ in describe(one)}
     told = SERVICES[program]["environment"].keys()
     assert {one for one in told if not one.startswith("OTEL_")} <= known
     assert (setting(program, "DATABASE_URL") in told) is (program != "gateway")
@@ -138,6 +140,10 @@ def test_a_program_listens_where_it_is_looked_for(program: str) -> None:
     default = SETTINGS[program].model_fields["listen"].default
     assert listen == f"{EVERYWHERE}:{default.rpartition(':')[2]}"
     assert f"ENV {setting(program, 'LISTEN')}={listen}\n" in stage(program)
+    # It is refused without that, or certificates.
+    plaintext = "TLS_PLAINTEXT_BEYOND_LOOPBACK"
+    assert SERVICES[program]["environment"][plaintext] == "true"
+    assert f"ENV {plaintext}=true\n" in stage("runtime")
     assert f"EXPOSE {listen.rpartition(':')[2]}\n" in stage(program)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from chassis.settings import describe
+from chassis.tls_settings import TlsSettings
 from gateway.config import GatewaySettings
 
 NAME = "gateway"
@@ -16,7 +17,7 @@ def test_help_of_the_gateway(programs: Any) -> None:
     """`--help` names every setting of the gateway with its default and its meaning."""
     done = programs.run(NAME, "--help")
     assert done.returncode == 0
-    for name, default, meaning in describe(GatewaySettings):
+    for name, default, meaning in [*describe(GatewaySettings), *describe(TlsSettings)]:
         assert f"{name} = {default}\n      {meaning}" in done.stdout
 
 

@@ -11,6 +11,7 @@ from booking_svc.wiring import PROGRAM as BOOKING
 from chassis.database import Database
 from chassis.program import Program
 from chassis.settings import AuthSettings, describe
+from chassis.tls_settings import TlsSettings
 from inventory_svc.wiring import PROGRAM as INVENTORY
 from payment_svc.wiring import PROGRAM as PAYMENT
 
@@ -29,7 +30,11 @@ def test_help_lists_every_setting(programs: Any, program: Program) -> None:
     """`--help` names every setting with its default and its meaning."""
     done = programs.run(program.name, "--help")
     assert done.returncode == 0
-    for name, default, meaning in [*describe(program.settings), *describe(AuthSettings)]:
+    for name, default, meaning in [
+        *describe(program.settings),
+        *describe(AuthSettings),
+        *describe(TlsSettings),
+    ]:
         assert f"{name} = {default}\n      {meaning}" in done.stdout
 
 
