@@ -9,6 +9,8 @@ def main() -> int:
     """Run the program; its health is asked for often, and without loading all of it."""
     if sys.argv[1:] == ["health"]:
         return probe.of_service("booking_svc", "127.0.0.1:50051")
+    if sys.argv[1:] == ["alive"]:
+        return probe.whether_it_answers("booking_svc", "127.0.0.1:50051")
     from booking_svc.wiring import PROGRAM  # noqa: PLC0415
     from chassis import program  # noqa: PLC0415
 

@@ -21,6 +21,7 @@ TIMEOUT_S = 3.0
 # An address to listen on everywhere is none to call.
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 READY = "/readyz"
+ONLY_ANSWERS = "answers, and does not serve"
 SHOWN_MAX = 500
 
 
@@ -32,6 +33,14 @@ def of_service(program: str, default: str) -> int:
     return _ask(program, default, _ask_service)
 
 
+def whether_it_answers(program: str, default: str) -> int:
+    """The same, and "I do not serve" will do: for whoever kills what hangs, `<program> alive`.
+
+    A service that has lost its database says so, and is not healed by being killed.
+    """
+    return _ask(program, default, _ask_for_any_answer, "answers")
+
+
 def of_gateway(program: str, default: str) -> int:
     """The same of the gateway, which is ready when all its services serve.
 
@@ -41,7 +50,7 @@ def of_gateway(program: str, default: str) -> int:
     return _ask(program, default, _ask_gateway)
 
 
-def _ask(program: str, default: str, ask: Callable[[str, int], str]) -> int:
+def _ask(program: str, default: str, ask: Callable[[str, int], str], well: str = "serves") -> int:
     variable = f"{program.removesuffix('_svc').upper()}_LISTEN"
     address = os.environ.get(variable, default)
     host, _, port = address.rpartition(":")
@@ -53,7 +62,7 @@ def _ask(program: str, default: str, ask: Callable[[str, int], str]) -> int:
     if trouble:
         sys.stderr.write(f"{program} at {host}:{port} {trouble}\n")
         return UNHEALTHY
-    sys.stdout.write(f"{program} at {host}:{port} serves\n")
+    sys.stdout.write(f"{program} at {host}:{port} {well}\n")
     return HEALTHY
 
 
@@ -70,7 +79,13 @@ def _ask_service(host: str, port: int) -> str:
     except (OSError, ValueError) as error:
         return f"cannot be asked: TLS_CERT_FILE, TLS_KEY_FILE or TLS_CA_FILE: {error}"
     serves = answer.status == health_pb2.HealthCheckResponse.SERVING
-    return "" if serves else "answers, and does not serve"
+    return "" if serves else ONLY_ANSWERS
+
+
+def _ask_for_any_answer(host: str, port: int) -> str:
+    """What is wrong, if anything."""
+    trouble = _ask_service(host, port)
+    return "" if trouble == ONLY_ANSWERS else trouble
 
 
 def _channel(address: str, options: list[tuple[str, object]]) -> grpc.Channel:

@@ -59,8 +59,9 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     it is 3 when there is something to run.
     """
     wanted = _wanted(program, arguments)
-    if wanted.command == "health":
-        return probe.of_service(program.name, program.settings.model_fields["listen"].default)
+    if wanted.command in ("health", "alive"):
+        ask = probe.of_service if wanted.command == "health" else probe.whether_it_answers
+        return ask(program.name, program.settings.model_fields["listen"].default)
     # Files of SQLite are for the user who runs this, and for nobody else.
     os.umask(0o077)
     try:
@@ -195,10 +196,11 @@ def _parser(program: Program) -> argparse.ArgumentParser:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=("serve", "migrate", "health"),
+        choices=("serve", "migrate", "health", "alive"),
         default="serve",
         help="serve (the default); bring the database to the schema that this version needs; or ask"
-        " the one that runs on this machine whether it serves, where its LISTEN setting says",
+        " the one that runs on this machine, where its LISTEN setting says: whether it serves, or"
+        " whether it answers at all",
     )
     parser.add_argument(
         "--phase",

@@ -25,11 +25,13 @@ Status = health_pb2.HealthCheckResponse
 BARE = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 
 
-def asked(program: str, listen: str, **more: str) -> subprocess.CompletedProcess[str]:
+def asked(
+    program: str, listen: str, *, command: str = "health", **more: str
+) -> subprocess.CompletedProcess[str]:
     """What the health check of a program says when it has nothing but its address."""
     variable = f"{program.removesuffix('_svc').upper()}_LISTEN"
     return subprocess.run(
-        [sys.executable, "-m", program, "health"],
+        [sys.executable, "-m", program, command],
         env={**BARE, variable: listen, **more},
         capture_output=True,
         text=True,
@@ -107,6 +109,23 @@ async def test_a_service_that_does_not_serve(program: str) -> None:
     assert done.returncode == 1
     assert done.stderr == f"{program} at 127.0.0.1:{port} answers, and does not serve\n"
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("program", SERVICES)
+async def test_what_does_not_serve_is_alive(program: str) -> None:
+    """A service that answers that it does not serve is alive, and nobody need kill it: exit 0."""
+    async with a_service(Status.NOT_SERVING) as port:
+        done = await asyncio.to_thread(asked, program, f"0.0.0.0:{port}", command="alive")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{program} at 127.0.0.1:{port} answers\n"
+
+
+def test_what_is_silent_is_not_alive() -> None:
+    """A service that takes connections and never answers does not count as alive: exit code 1."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = asked("booking_svc", f"127.0.0.1:{silent.getsockname()[1]}", command="alive")
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
