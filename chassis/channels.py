@@ -48,11 +48,15 @@ FAILURES = {
 def open_channel(target: str, service: ServiceDescriptor, tls: Tls = PLAIN) -> grpc.aio.Channel:
     """A channel to a service; in plaintext only over loopback or another trusted network.
 
-    UNAVAILABLE is retried on the methods that the contract marks as idempotent or
-    without side effects, and on no other.
+    A target may stand for several replicas, `ipv4:HOST:PORT,HOST:PORT` or a name that DNS has
+    several addresses for: calls go to each in turn. UNAVAILABLE is retried, on another one, on
+    the methods that the contract marks as idempotent or without side effects, and on no other.
     """
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
+        # Calls go to those that say that they serve: who is stopping, or has lost its database,
+        # gets none. Of the server as a whole, which every server of health can answer.
+        "healthCheckConfig": {"serviceName": ""},
         "methodConfig": [{"name": _safe_to_repeat(service), "retryPolicy": RETRY}],
     }
     options = [

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from grpc_health.v1 import health_pb2
@@ -24,10 +25,15 @@ class Health:
 
     def __init__(self, services: Sequence[str], ready: Callable[[], Awaitable[None]]) -> None:
         """Report for services by their full names; `ready` raises when it cannot work."""
-        self.servicer = health_aio.HealthServicer()
+        self.servicer = _Servicer()
         self._names = ("", *services)
         self._ready = ready
         self._serving: bool | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody is told of changes as they come, such as a caller's channel."""
+        return self.servicer.watchers > 0
 
     async def check(self) -> bool:
         """Ask once, and report."""
@@ -53,6 +59,21 @@ class Health:
     async def shut_down(self) -> None:
         """Report NOT_SERVING from now on, whatever `ready` says."""
         await _soon(self.servicer.enter_graceful_shutdown())
+
+
+class _Servicer(health_aio.HealthServicer):  # type: ignore[misc] # it has no types
+    """Counts who watches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watchers = 0
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+        self.watchers += 1
+        try:
+            await super().Watch(request, context)
+        finally:
+            self.watchers -= 1
 
 
 async def _soon(change: Awaitable[None]) -> None:

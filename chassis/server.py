@@ -38,6 +38,8 @@ STREAMS_SPARE = 100
 STOP_MARGIN_S = 5.0
 # How long the last answers may be on their way after the last call was served.
 LAST_ANSWERS_S = 1.0
+# In which those who watch our health hear that it is over, and call others.
+LEAVING_S = 0.3
 LIMITS = Limits()
 
 
@@ -89,8 +91,8 @@ async def running(  # noqa: PLR0913 - a service, and all that a program is told 
 ) -> AsyncIterator[int]:
     """Serve until the block ends, then stop in order. Gives the port.
 
-    Stopping: NOT_SERVING, no new calls, end the streams, wait for running calls and
-    their work for `grace_s` seconds at most, then close the pools.
+    Stopping: NOT_SERVING, a moment for who watches that, no new calls, end the streams, wait for
+    running calls and their work for `grace_s` seconds at most, then close the pools.
 
     Raises:
         AddressTaken: something else listens there.
@@ -165,6 +167,9 @@ async def _stop(hosted: Hosted, started: _Started, grace_s: float) -> None:
     hosted.stopping.set()
     ends_at = asyncio.get_running_loop().time() + grace_s
     await started.health.shut_down()
+    if started.health.is_watched:
+        # gRPC ends calls that come in from now on with CANCELLED, which nobody may repeat.
+        await asyncio.sleep(LEAVING_S)
     with suppress(TimeoutError):
         # It ends the calls that are left after the grace by itself; this is for when it does not.
         async with asyncio.timeout(grace_s + STOP_MARGIN_S):

@@ -32,6 +32,7 @@ from gateway import wiring
 from gateway.config import GatewaySettings
 
 SERVICE = "holdfast.echo.v1.EchoService"
+HEALTH = "/grpc.health.v1.Health"
 CONTRACT = Path(__file__).with_name("echo.proto")
 WAIT_S = 30.0
 
@@ -83,8 +84,13 @@ class Echo(grpc.GenericRpcHandler):
         self.answer: bytes | None = None
         self.failure: tuple[grpc.StatusCode, str] | None = None
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        method = handler_call_details.method.rpartition("/")[2]
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler | None:
+        service, _, method = handler_call_details.method.rpartition("/")
+        if service == HEALTH:
+            # It has none: callers then take it for a server that serves.
+            return None
 
         async def handle(data: bytes, context: Any) -> bytes:
             self.seen = (method, data)
