@@ -6,11 +6,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from chassis import addresses
 from chassis.settings import Address, DatabaseUrl, ServiceSettings
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
+    if addresses.of_sentinels(url) is not None:
+        return value
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
@@ -19,7 +22,10 @@ def _redis_url(value: SecretStr) -> SecretStr:
         usable, number = False, ""
     if url and (not usable or (number and not number.isdecimal())):
         # Without the address: what is wrong with it may be in its password.
-        message = "must be redis://[:PASSWORD@]HOST:PORT[/NUMBER], or rediss:// for TLS"
+        message = (
+            "must be redis://[:PASSWORD@]HOST:PORT[/NUMBER], or rediss:// for TLS, or"
+            " redis+sentinel://[:PASSWORD@]HOST:PORT,…/NAME[/NUMBER]"
+        )
         raise ValueError(message)
     return value
 
@@ -38,7 +44,8 @@ class BookingSettings(ServiceSettings):
     )
     redis_url: RedisUrl = Field(
         default=SecretStr(""),
-        description="Redis that answers repeats fast, as redis://[:PASSWORD@]HOST:PORT[/NUMBER];"
+        description="Redis that answers repeats fast, as redis://[:PASSWORD@]HOST:PORT[/NUMBER], or"
+        " the sentinels that know it, as redis+sentinel://[:PASSWORD@]HOST:PORT,…/NAME[/NUMBER];"
         " empty: the database answers them",
     )
     idempotency_ttl_s: float = Field(

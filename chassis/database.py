@@ -4,7 +4,9 @@ What the servers do, found by running them:
 
 - 1213 (deadlock) and 1205 (lock wait) are normal. 1205 rolls back only the statement,
   so every failure is followed by ROLLBACK and the unit runs again whole.
-- On Galera 1213 comes at COMMIT.
+- On Galera 1213 comes at COMMIT: another node was first. A node that has lost its cluster
+  refuses everything with 1047. What it says of a COMMIT then, or 1180, is no answer: the others
+  may have it.
 - A connection lost before COMMIT has committed nothing: the unit runs again. Lost at
   COMMIT, the outcome is unknown: nothing is run again, the caller asks later.
 """
@@ -18,13 +20,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import event, make_url, text
+from sqlalchemy import ExceptionContext, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from chassis import metrics, tracing
+from chassis import addresses, hosts, metrics, tracing
 from chassis.errors import CommitUnknown, DependencyUnavailable, DomainError, Overloaded
+from chassis.hosts import Hosts
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +57,8 @@ UNAVAILABLE = "the database is not available"
 OURS = (CommitUnknown, DependencyUnavailable, Overloaded)
 
 MYSQL_RUN_AGAIN = {1020, 1205, 1213}
-MYSQL_LOST = {1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
+MYSQL_LOST = {1047, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
+MYSQL_FAILED_AT_COMMIT = 1180
 MYSQL_DUPLICATE = 1062
 # A CHECK constraint, on MySQL and on MariaDB: the driver files it with the server's own trouble.
 MYSQL_CHECK_FAILED = {3819, 4025}
@@ -66,9 +70,12 @@ class Database:
     def __init__(self, url: str, name: str = "main") -> None:
         """Prepare for a database by its SQLAlchemy URL; connects when first used.
 
-        `name` is what the metrics of a program that has several call it.
+        The URL may name several servers, see `chassis.hosts`. `name` is what the metrics of a
+        program that has several databases call it.
         """
         self._name = name
+        url, several = addresses.of_database(url)
+        self.hosts = Hosts(several) if several else None
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database:
@@ -209,7 +216,9 @@ class Database:
             await connection.invalidate()
             raise CommitUnknown from None
         except DBAPIError as error:
-            if error.connection_invalidated or _code(error) in MYSQL_LOST:
+            if error.connection_invalidated or _code(error) in MYSQL_LOST | {
+                MYSQL_FAILED_AT_COMMIT
+            }:
                 log.warning("commit_outcome_unknown", cause=str(error.orig))
                 await connection.invalidate()
                 raise CommitUnknown from None
@@ -232,6 +241,9 @@ class Database:
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "init_command": SESSION,
             }
+        if self.hosts is not None:
+            options["connect_args"]["async_creator_fn"] = self.hosts.connect
+            options["pool_recycle"] = hosts.CONNECTION_LIFE_S
         if isolation_level is not None:
             options["isolation_level"] = isolation_level
         if isolation_level == "AUTOCOMMIT":
@@ -248,6 +260,8 @@ class Database:
             hide_parameters=True,
             **options,
         )
+        if self.hosts is not None:
+            event.listen(engine.sync_engine, "handle_error", _leave_server)
         if self.is_sqlite:
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             if isolation_level is None:
@@ -321,6 +335,13 @@ async def _roll_back(connection: AsyncConnection) -> None:
         await connection.rollback()
     except DBAPIError:
         await connection.invalidate()
+
+
+def _leave_server(context: ExceptionContext) -> None:
+    """Of several servers one that cannot work is left: with this connection and all like it."""
+    error = context.original_exception
+    if error.args and error.args[0] in hosts.LEFT:
+        context.is_disconnect = True
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

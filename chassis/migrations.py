@@ -6,7 +6,8 @@ old program is gone. A revision of the post line ends with `_post`.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -18,6 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
+from chassis import hosts
 from chassis.database import Database
 
 log = structlog.get_logger(__name__)
@@ -25,6 +27,7 @@ log = structlog.get_logger(__name__)
 # Two replicas that migrate at once: one waits this long for the other.
 LOCK_WAIT_S = 60
 POST_SUFFIX = "_post"
+LOCKED = f"another process has been migrating for {LOCK_WAIT_S} s: look at it, then try again"
 
 
 class SchemaError(Exception):
@@ -66,7 +69,7 @@ async def migrate(
         SchemaError: another process has been migrating for too long; or `post` was asked for
             alone, and `pre` is not done.
     """
-    async with database.writer.connect() as connection:
+    async with _alone_on_all(database), database.writer.connect() as connection:
         done = await connection.run_sync(_upgrade, package, phases, database.is_sqlite)
         await connection.commit()
         return done
@@ -142,6 +145,28 @@ def _upgrade(
     return done
 
 
+@asynccontextmanager
+async def _alone_on_all(database: Database) -> AsyncIterator[None]:
+    """Where several servers have the database, keep off whoever migrates through another one.
+
+    A server knows only the locks that it gave itself. So one is taken on each that answers, in
+    one order: two processes that see a majority of them meet at one. (`_lock` is another
+    lock: what one connection has, another of the same process would wait for.)
+    """
+    if database.hosts is None:
+        yield
+        return
+    url = database.writer.url
+    options = {"user": url.username, "password": url.password or "", "db": url.database}
+    async with database.hosts.each(**options) as connections:
+        for connection in connections:
+            lock = f"SELECT GET_LOCK('holdfast_migrate_all', {LOCK_WAIT_S})"
+            if await hosts.ask(connection, lock) != [(1,)]:
+                raise SchemaError(LOCKED)
+        # With its connection each lock is given back.
+        yield
+
+
 def _run(connection: Connection, package: str, phases: Sequence[Phase]) -> list[str]:
     config = _config(package)
     config.attributes["connection"] = connection
@@ -205,10 +230,7 @@ def _lock(connection: Connection) -> None:
         text("SELECT GET_LOCK('holdfast_migrate', :wait)"), {"wait": LOCK_WAIT_S}
     )
     if taken != 1:
-        message = (
-            f"another process has been migrating for {LOCK_WAIT_S} s: look at it, then try again"
-        )
-        raise SchemaError(message)
+        raise SchemaError(LOCKED)
 
 
 def _config(package: str) -> Config:

@@ -9,8 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from chassis import addresses
+
 LISTEN = re.compile(r"(?P<host>.+):(?P<port>\d{1,5})")
-PORT_MAX = 65535
 
 
 class SettingsError(Exception):
@@ -19,7 +20,7 @@ class SettingsError(Exception):
 
 def _address(value: str) -> str:
     match = LISTEN.fullmatch(value)
-    if match is None or int(match["port"]) > PORT_MAX:
+    if match is None or int(match["port"]) > addresses.PORT_MAX:
         message = "must be HOST:PORT, such as 127.0.0.1:50051"
         raise ValueError(message)
     return value
@@ -29,8 +30,9 @@ def _database_url(value: str) -> str:
     if not value.startswith(("sqlite+aiosqlite:///", "mysql+aiomysql://")):
         message = "must begin with sqlite+aiosqlite:/// or mysql+aiomysql://"
         raise ValueError(message)
+    first, _ = addresses.of_database(value)
     try:
-        database = make_url(value).database
+        database = make_url(first).database
     except (ArgumentError, ValueError):
         database = None
     if not database or database == ":memory:":

@@ -15,10 +15,13 @@ from typing import Any
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from booking_svc.domain.errors import PaymentFailed, SeatsLost
 from booking_svc.ports import KeptAnswer, OurClaim
+from chassis import addresses
+from chassis.addresses import Sentinels
 from chassis.breaker import Breaker
 from chassis.errors import CircuitOpen, DomainError
 
@@ -27,6 +30,8 @@ log = structlog.get_logger(__name__)
 # What a look may cost a caller: about what it saves, on a bad day.
 BUDGET_S = 0.05
 CONNECTIONS_MAX = 32
+# What one sentinel may cost of that.
+SENTINEL_S = 0.015
 # A claim only saves others a look; after this time a first call is over, or recovered elsewhere.
 CLAIM_S = 60.0
 CLAIM = b"claim:"
@@ -74,15 +79,9 @@ class RedisAnswers:
 
     def __init__(self, url: str, budget_s: float) -> None:
         """Prepare for a Redis by its URL, connect when first used; wait for it no longer."""
-        # The oldest protocol, and no introductions: to connect must fit the budget too.
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS_MAX,
-            protocol=2,
-            driver_info=None,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._redis = Redis.from_pool(pool)
+        sentinels = addresses.of_sentinels(url)
+        self._clients = [_one(url)] if sentinels is None else _primary_first(sentinels)
+        self._redis = self._clients[0]
         self._budget_s = budget_s
         self._breaker = Breaker("redis")
 
@@ -110,7 +109,8 @@ class RedisAnswers:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._redis.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def _run(self, script: str, name: str, *arguments: bytes | int) -> Any:
         return await self._within_budget(lambda: self._redis.eval(script, 1, name, *arguments))
@@ -127,6 +127,36 @@ class RedisAnswers:
             # Not its text: that may hold what was sent, or how to log in.
             log.warning("redis_gave_no_answer", cause=type(error).__name__)
             return None
+
+
+def _one(url: str) -> Redis:
+    pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS_MAX, **_options())
+    return Redis.from_pool(pool)
+
+
+def _primary_first(known_by: Sentinels) -> list[Redis]:
+    """The primary Redis, whichever that is when a connection is opened; and the sentinels.
+
+    A connection to one that is the primary no more is closed at its first refusal.
+    """
+    hosts = [tuple(host) for host in known_by.hosts]
+    # One that is away without a word must leave time to ask another.
+    asking = {**_options(), "socket_connect_timeout": SENTINEL_S, "socket_timeout": SENTINEL_S}
+    manager = Sentinel(hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
+        known_by.name,
+        manager,
+        max_connections=CONNECTIONS_MAX,
+        password=known_by.password,
+        db=known_by.number,
+        **_options(),
+    )
+    return [Redis.from_pool(pool), *manager.sentinels]
+
+
+def _options() -> dict[str, Any]:
+    # The oldest protocol, and no introductions: to connect must fit the budget too.
+    return {"protocol": 2, "driver_info": None, "retry": Retry(NoBackoff(), 0)}
 
 
 def answers_in(url: str) -> RedisAnswers | NoAnswers:

@@ -1,0 +1,146 @@
+"""A database that several servers have: each new connection goes to the first that can work.
+
+All programs try them in one order, so that mostly one of them is written to at a time. What it
+costs, it costs when a connection is opened: two short questions. A transaction costs no more.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiomysql
+import structlog
+from aiomysql import MySQLError, OperationalError
+
+from chassis.addresses import Host
+
+log = structlog.get_logger(__name__)
+
+# One that is away must not cost a caller more; they are in one network.
+CONNECT_TIMEOUT_S = 2.0
+# One that was away is tried last for so long.
+AVOID_S = 5.0
+# So long a connection lives: those to a later server go back to an earlier one that has returned.
+CONNECTION_LIFE_S = 60
+SYNCED = "4"
+UNABLE = (MySQLError, OSError, TimeoutError)
+# What a server that must be left says: not ready (Galera), stopping, read-only.
+LEFT = {1047, 1053, 1290, 1836}
+VARIABLES = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'wsrep_on')"
+STATUS = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state')"
+NOT_READY = 1047
+
+
+class Hosts:
+    """Opens connections, each to the first server that may be written to."""
+
+    def __init__(self, hosts: Sequence[Host], now: Callable[[], float] = time.monotonic) -> None:
+        """Try these in this order."""
+        self._hosts = hosts
+        self._now = now
+        self._avoided: dict[Host, float] = {}
+
+    async def connect(self, **options: Any) -> Any:
+        """A connection with these options of the driver, whose host and port are not used.
+
+        A node of Galera that gives its data to another is taken when no other is left: its
+        commits may have to wait for that.
+
+        Raises:
+            MySQLError, OSError, TimeoutError: no server can work; what the last one said.
+        """
+        error: Exception = OSError("no server")
+        busy = None
+        for host in self._in_order():
+            try:
+                connection, is_synced = await self._open(host, options)
+            except UNABLE as cause:
+                self._leave(host, cause)
+                error = cause
+                continue
+            self._take_back(host)
+            if is_synced:
+                if busy is not None:
+                    busy.close()
+                return connection
+            if busy is not None:
+                connection.close()
+            else:
+                busy = connection
+        if busy is None:
+            raise error
+        return busy
+
+    @asynccontextmanager
+    async def each(self, **options: Any) -> AsyncIterator[list[Any]]:
+        """A connection to each server that answers, in one order, however they were named."""
+        async with AsyncExitStack() as stack:
+            connections = []
+            for host in sorted(self._hosts):
+                try:
+                    connection = await _connect(host, options)
+                except UNABLE as cause:
+                    log.warning("database_host_left", host=str(host), cause=_told(cause))
+                else:
+                    stack.callback(connection.close)
+                    connections.append(connection)
+            yield connections
+
+    def _leave(self, host: Host, cause: Exception) -> None:
+        if host not in self._avoided:
+            # Only news: there may be a hundred tries a second.
+            log.warning("database_host_left", host=str(host), cause=_told(cause))
+        self._avoided[host] = self._now() + AVOID_S
+
+    def _take_back(self, host: Host) -> None:
+        if self._avoided.pop(host, None) is not None:
+            log.info("database_host_back", host=str(host))
+
+    def _in_order(self) -> list[Host]:
+        now = self._now()
+        return sorted(self._hosts, key=lambda host: self._avoided.get(host, now) > now)
+
+    async def _open(self, host: Host, options: dict[str, Any]) -> tuple[Any, bool]:
+        """A connection to one server, and whether it has nothing else to do.
+
+        Raises:
+            MySQLError, OSError, TimeoutError: it cannot work.
+        """
+        connection = await _connect(host, options)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return connection, await _is_synced(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+
+async def ask(connection: Any, query: str) -> list[tuple[Any, ...]]:
+    """What a query gives, on a connection of the driver's."""
+    async with connection.cursor() as cursor:
+        await cursor.execute(query)
+        return list(await cursor.fetchall())
+
+
+async def _connect(host: Host, options: dict[str, Any]) -> Any:
+    # A server that hangs takes connections, and never says a word.
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        return await aiomysql.connect(**{**options, "host": host.name, "port": host.port})
+
+
+async def _is_synced(connection: Any) -> bool:
+    variables = dict(await ask(connection, VARIABLES))
+    if variables.get("read_only", "OFF") != "OFF":
+        raise OperationalError(NOT_READY, "the server is read-only")
+    if variables.get("wsrep_on", "OFF") != "ON":
+        return True
+    status = dict(await ask(connection, STATUS))
+    if status.get("wsrep_ready") != "ON":
+        raise OperationalError(NOT_READY, "the node is not part of its cluster")
+    return status.get("wsrep_local_state") == SYNCED
+
+
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__
