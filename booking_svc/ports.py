@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from booking_svc.domain.booking import Booking
+from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.domain.outcome import Done, Pending, Refused, Unknown
 from booking_svc.domain.reservation import Reservation
 from booking_svc.saga.machine import Lease, Saga, State
@@ -262,6 +262,11 @@ class Bookings(Protocol):
         self, booking_id: int | None, user_id: str, booking_reference: str, limit: int
     ) -> list[Booking]:
         """A user's bookings older than one, newest first; of one reference unless that is empty."""
+
+    async def all_bookings_before(
+        self, booking_id: int | None, status: BookingStatus | None, limit: int
+    ) -> list[Booking]:
+        """Everyone's bookings older than one, newest first; in one status unless that is none."""
 
     async def cursor(self, name: str) -> str:
         """Where the reader of a stream has got to; empty at the beginning."""

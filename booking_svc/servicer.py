@@ -71,6 +71,14 @@ class BookingServicer(rpc.BookingServiceServicer):
         )
         return translate.booking_page(page)
 
+    async def ListBookings(
+        self, request: pb.ListBookingsRequest, context: Any
+    ) -> pb.ListBookingsResponse:
+        """See the contract."""
+        status = translate.booking_status(request.status)
+        page = await self._read.all(status, request.page_size, request.page_token)
+        return translate.all_bookings_page(page)
+
     async def GetBooking(self, request: pb.GetBookingRequest, context: Any) -> pb.Booking:
         """See the contract."""
         user_id = call_context.caller().user_id

@@ -3,7 +3,7 @@
 from holdfast.booking.v1 import booking_pb2 as pb
 from holdfast.booking.v1 import saga_pb2
 
-from booking_svc.domain.booking import Booking
+from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.saga.machine import State
 from booking_svc.saga.runner import StepRecord
 from booking_svc.usecases.confirm_booking import BookingRequest
@@ -56,6 +56,18 @@ def encode(value: Booking) -> bytes:
 def booking_page(page: BookingPage) -> pb.ListMyBookingsResponse:
     """A page of bookings as a message."""
     return pb.ListMyBookingsResponse(
+        bookings=[booking(one) for one in page.bookings], next_page_token=page.next_page_token
+    )
+
+
+def booking_status(status: int) -> BookingStatus | None:
+    """The status to list; none for all."""
+    return BookingStatus(pb.Booking.Status.Name(status)) if status else None
+
+
+def all_bookings_page(page: BookingPage) -> pb.ListBookingsResponse:
+    """A page of everyone's bookings as a message."""
+    return pb.ListBookingsResponse(
         bookings=[booking(one) for one in page.bookings], next_page_token=page.next_page_token
     )
 

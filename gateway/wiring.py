@@ -67,6 +67,7 @@ def _targets(settings: GatewaySettings) -> dict[str, str]:
     others: dict[str, str] = json.loads(settings.targets or "{}")
     return others or {
         "holdfast.booking.v1.BookingService": settings.booking_target,
+        "holdfast.booking.v1.SagaService": settings.booking_target,
         "holdfast.payment.v1.PaymentService": settings.payment_target,
         "holdfast.inventory.v1.InventoryService": settings.inventory_target,
     }

@@ -22,6 +22,9 @@ class Inventory(Protocol):
     async def event(self, event_id: int) -> Event | None:
         """An event, if there is one of this id."""
 
+    async def events_before(self, event_id: int | None, limit: int) -> list[Event]:
+        """The events with a smaller id than this, if it is one, newest first, `limit` at most."""
+
     async def seats_after(self, event_id: int, after: int, limit: int) -> list[Seat]:
         """The seats of an event with a greater id than `after`, in order, `limit` at most."""
 

@@ -42,6 +42,12 @@ class InventoryServicer(rpc.InventoryServiceServicer):
             call_context.mark_replayed()
         return translate.event(created.event)
 
+    async def ListEvents(
+        self, request: pb.ListEventsRequest, context: Any
+    ) -> pb.ListEventsResponse:
+        """See the contract."""
+        return translate.event_page(await self._events.page(request.page_size, request.page_token))
+
     async def ListSeats(self, request: pb.ListSeatsRequest, context: Any) -> pb.ListSeatsResponse:
         """See the contract."""
         page = await self._events.seats(request.event_id, request.page_size, request.page_token)

@@ -8,7 +8,7 @@ from holdfast.inventory.v1 import inventory_pb2 as pb
 from chassis.messages import decimal, seconds, timestamp
 from inventory_svc.domain.event import Event
 from inventory_svc.domain.reservation import Reservation
-from inventory_svc.usecases.events import NewEvent, SeatPage
+from inventory_svc.usecases.events import EventPage, NewEvent, SeatPage
 from inventory_svc.usecases.reservations import SeatRequest
 
 TTL_DEFAULT_S = 600.0
@@ -39,6 +39,13 @@ def event(value: Event) -> pb.Event:
         currency=value.currency,
         seat_count=value.seat_count,
         created_at=timestamp(value.created_at),
+    )
+
+
+def event_page(page: EventPage) -> pb.ListEventsResponse:
+    """A page of events as a message."""
+    return pb.ListEventsResponse(
+        events=[event(one) for one in page.events], next_page_token=page.next_page_token
     )
 
 

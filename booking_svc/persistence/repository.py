@@ -122,6 +122,17 @@ class SqlBookings:
             found = found.where(bookings.c.booking_id < booking_id)
         return await self._bookings(found.order_by(bookings.c.booking_id.desc()).limit(limit))
 
+    async def all_bookings_before(
+        self, booking_id: int | None, status: BookingStatus | None, limit: int
+    ) -> list[Booking]:
+        """Everyone's bookings older than one, newest first; in one status unless that is none."""
+        found = select(bookings)
+        if status is not None:
+            found = found.where(bookings.c.status == status)
+        if booking_id is not None:
+            found = found.where(bookings.c.booking_id < booking_id)
+        return await self._bookings(found.order_by(bookings.c.booking_id.desc()).limit(limit))
+
     async def cursor(self, name: str) -> str:
         """Where the reader of a stream has got to; empty at the beginning."""
         found = select(cursors.c.position).where(cursors.c.name == name)

@@ -31,6 +31,7 @@ bookings = Table(
     # What ConfirmBooking answered, byte for byte.
     Column("answer", LargeBinary),
     Index("ix_bookings_user", "user_id", "booking_id"),
+    Index("ix_bookings_status", "status", "booking_id"),
 )
 
 booking_seats = Table(

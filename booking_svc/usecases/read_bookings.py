@@ -1,9 +1,9 @@
-"""Reading bookings. A user sees the user's own."""
+"""Reading bookings. A user sees the user's own, an operator all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from booking_svc.domain.booking import Booking
+from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.domain.errors import BookingNotFound
 from booking_svc.ports import Bookings
 from chassis import pages
@@ -53,5 +53,25 @@ class ReadBookings:
         found = await self._transactions.read(
             lambda bookings: bookings.bookings_before(before, user_id, booking_reference, limit + 1)
         )
-        page, more = found[:limit], len(found) > limit
-        return BookingPage(page, pages.encode(LISTING, page[-1].booking_id) if more else "")
+        return _page(found, limit, LISTING)
+
+    async def all(
+        self, status: BookingStatus | None, page_size: int, page_token: str
+    ) -> BookingPage:
+        """One page of everyone's bookings, newest first; in one status unless that is none.
+
+        Raises:
+            InvalidField: the page token is not from this list.
+        """
+        listing = f"bookings {status or ''}"
+        before = pages.decode_number(listing, page_token)
+        limit = pages.size(page_size, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+        found = await self._transactions.read(
+            lambda bookings: bookings.all_bookings_before(before, status, limit + 1)
+        )
+        return _page(found, limit, listing)
+
+
+def _page(found: Sequence[Booking], limit: int, listing: str) -> BookingPage:
+    page, more = found[:limit], len(found) > limit
+    return BookingPage(page, pages.encode(listing, page[-1].booking_id) if more else "")

@@ -55,6 +55,13 @@ class SqlInventory:
         rows = await self._all(select(events).where(events.c.event_id == event_id))
         return Event(**rows[0]) if rows else None
 
+    async def events_before(self, event_id: int | None, limit: int) -> list[Event]:
+        """The events with a smaller id than this, if it is one, newest first, `limit` at most."""
+        found = select(events).order_by(events.c.event_id.desc()).limit(limit)
+        if event_id is not None:
+            found = found.where(events.c.event_id < event_id)
+        return [Event(**row) for row in await self._all(found)]
+
     async def seats_after(self, event_id: int, after: int, limit: int) -> list[Seat]:
         """The seats of an event with a greater id than `after`, in order, `limit` at most."""
         found = select(seats).where(seats.c.event_id == event_id, seats.c.seat_id > after)

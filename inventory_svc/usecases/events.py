@@ -1,4 +1,4 @@
-"""Creating events and listing their seats."""
+"""Creating events, listing them and their seats."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from inventory_svc.ports import Inventory
 
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1000
+EVENTS_PAGE_SIZE_DEFAULT = 50
+LISTING = "events"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Created:
 
     event: Event
     replayed: bool
+
+
+@dataclass(frozen=True)
+class EventPage:
+    """Some events, newest first."""
+
+    events: Sequence[Event]
+    next_page_token: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,20 @@ class Events:
             return Created(event, replayed=False)
 
         return await self._transactions.write(unit)
+
+    async def page(self, page_size: int, page_token: str) -> EventPage:
+        """One page of the events, newest first.
+
+        Raises:
+            InvalidField: the page token is not from this list.
+        """
+        before = pages.decode_number(LISTING, page_token)
+        limit = pages.size(page_size, EVENTS_PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+        found = await self._transactions.read(
+            lambda inventory: inventory.events_before(before, limit + 1)
+        )
+        page, more = found[:limit], len(found) > limit
+        return EventPage(page, pages.encode(LISTING, page[-1].event_id) if more else "")
 
     async def seats(self, event_id: int, page_size: int, page_token: str) -> SeatPage:
         """One page of the seats of an event, in the order in which they were created.

@@ -143,3 +143,32 @@ async def test_a_key_creates_one_event(inventory: InventoryPeople) -> None:
     assert await again == await first
     with refused("IDEMPOTENCY_KEY_REUSED"):
         await inventory.admin.CreateEvent(build.create_event(price="76.00"), idempotency_key="k")
+
+
+async def test_events_are_listed(inventory: InventoryPeople) -> None:
+    """Events come newest first, each once, page by page, for any buyer."""
+    made = [await inventory.admin.CreateEvent(build.create_event()) for _ in range(3)]
+    # Ids are ordered by time.
+    newest_first = sorted(made, key=lambda one: one.event_id, reverse=True)
+    ann = inventory.buyer("ann")
+    assert list((await ann.ListEvents(pb.ListEventsRequest())).events) == newest_first
+    first = await ann.ListEvents(pb.ListEventsRequest(page_size=2))
+    assert list(first.events) == newest_first[:2]
+    rest = pb.ListEventsRequest(page_size=2, page_token=first.next_page_token)
+    second = await ann.ListEvents(rest)
+    assert (list(second.events), second.next_page_token) == (newest_first[2:], "")
+
+
+@on_sqlite
+async def test_no_list_of_events(inventory: InventoryPeople) -> None:
+    """A page token of seats is none of events; a negative size is refused; so is a service."""
+    event_id = await inventory.event()
+    seats = await inventory.admin.ListSeats(pb.ListSeatsRequest(event_id=event_id, page_size=1))
+    for request in (
+        pb.ListEventsRequest(page_token=seats.next_page_token),
+        pb.ListEventsRequest(page_size=-1),
+    ):
+        with refused("INVALID_FIELD"):
+            await inventory.admin.ListEvents(request)
+    with refused("SCOPE_MISSING", scopes="bookings"):
+        await inventory.service.ListEvents(pb.ListEventsRequest())

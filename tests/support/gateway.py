@@ -14,7 +14,7 @@ import uvicorn
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
-from holdfast.booking.v1 import booking_pb2
+from holdfast.booking.v1 import booking_pb2, saga_pb2
 from holdfast.inventory.v1 import inventory_pb2
 from holdfast.payment.v1 import payment_pb2
 
@@ -26,6 +26,7 @@ from gateway.connection import Connection
 
 CONTRACTS = [
     booking_pb2.DESCRIPTOR.services_by_name["BookingService"],
+    saga_pb2.DESCRIPTOR.services_by_name["SagaService"],
     payment_pb2.DESCRIPTOR.services_by_name["PaymentService"],
     inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"],
 ]

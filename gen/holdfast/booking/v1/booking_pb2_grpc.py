@@ -32,8 +32,8 @@ class BookingServiceStub:
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`, except
-    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    Every method needs a token with the scope `bookings`, except `ListBookings` and
+    `StreamBookingEvents`, which are for operators. A caller sees the bookings of the
     token's user only.
     """
 
@@ -52,6 +52,11 @@ class BookingServiceStub:
                 '/holdfast.booking.v1.BookingService/ListMyBookings',
                 request_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.ListMyBookingsRequest.SerializeToString,
                 response_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.ListMyBookingsResponse.FromString,
+                _registered_method=True)
+        self.ListBookings = channel.unary_unary(
+                '/holdfast.booking.v1.BookingService/ListBookings',
+                request_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.ListBookingsRequest.SerializeToString,
+                response_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.ListBookingsResponse.FromString,
                 _registered_method=True)
         self.GetBooking = channel.unary_unary(
                 '/holdfast.booking.v1.BookingService/GetBooking',
@@ -82,8 +87,8 @@ class BookingServiceServicer:
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`, except
-    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    Every method needs a token with the scope `bookings`, except `ListBookings` and
+    `StreamBookingEvents`, which are for operators. A caller sees the bookings of the
     token's user only.
     """
 
@@ -121,6 +126,17 @@ class BookingServiceServicer:
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a page token that is not from
         this list).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBookings(self, request, context):
+        """Lists the bookings of all users, newest first, page by page. Needs the scope
+        `admin`. Has no effects.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a status that there is not, a page
+        token that is not from this list).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,6 +214,11 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     request_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.ListMyBookingsRequest.FromString,
                     response_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.ListMyBookingsResponse.SerializeToString,
             ),
+            'ListBookings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBookings,
+                    request_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.ListBookingsRequest.FromString,
+                    response_serializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.ListBookingsResponse.SerializeToString,
+            ),
             'GetBooking': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBooking,
                     request_deserializer=holdfast_dot_booking_dot_v1_dot_booking__pb2.GetBookingRequest.FromString,
@@ -233,8 +254,8 @@ class BookingService:
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`, except
-    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    Every method needs a token with the scope `bookings`, except `ListBookings` and
+    `StreamBookingEvents`, which are for operators. A caller sees the bookings of the
     token's user only.
     """
 
@@ -282,6 +303,33 @@ class BookingService:
             '/holdfast.booking.v1.BookingService/ListMyBookings',
             holdfast_dot_booking_dot_v1_dot_booking__pb2.ListMyBookingsRequest.SerializeToString,
             holdfast_dot_booking_dot_v1_dot_booking__pb2.ListMyBookingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBookings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdfast.booking.v1.BookingService/ListBookings',
+            holdfast_dot_booking_dot_v1_dot_booking__pb2.ListBookingsRequest.SerializeToString,
+            holdfast_dot_booking_dot_v1_dot_booking__pb2.ListBookingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

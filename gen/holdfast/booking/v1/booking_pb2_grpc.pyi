@@ -33,8 +33,8 @@ class BookingServiceStub:
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`, except
-    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    Every method needs a token with the scope `bookings`, except `ListBookings` and
+    `StreamBookingEvents`, which are for operators. A caller sees the bookings of the
     token's user only.
     """
 
@@ -72,6 +72,13 @@ class BookingServiceStub:
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a page token that is not from
     this list).
+    """
+    ListBookings: _grpc.UnaryUnaryMultiCallable[_booking_pb2.ListBookingsRequest, _booking_pb2.ListBookingsResponse]
+    """Lists the bookings of all users, newest first, page by page. Needs the scope
+    `admin`. Has no effects.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a status that there is not, a page
+    token that is not from this list).
     """
     GetBooking: _grpc.UnaryUnaryMultiCallable[_booking_pb2.GetBookingRequest, _booking_pb2.Booking]
     """Reads one of the caller's bookings. Has no effects.
@@ -125,8 +132,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`, except
-    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    Every method needs a token with the scope `bookings`, except `ListBookings` and
+    `StreamBookingEvents`, which are for operators. A caller sees the bookings of the
     token's user only.
     """
 
@@ -161,6 +168,13 @@ class BookingServiceAsyncStub(BookingServiceStub):
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a page token that is not from
     this list).
+    """
+    ListBookings: _aio.UnaryUnaryMultiCallable[_booking_pb2.ListBookingsRequest, _booking_pb2.ListBookingsResponse]  # type: ignore[assignment]
+    """Lists the bookings of all users, newest first, page by page. Needs the scope
+    `admin`. Has no effects.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a status that there is not, a page
+    token that is not from this list).
     """
     GetBooking: _aio.UnaryUnaryMultiCallable[_booking_pb2.GetBookingRequest, _booking_pb2.Booking]  # type: ignore[assignment]
     """Reads one of the caller's bookings. Has no effects.
@@ -213,8 +227,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     releases the reservations. It runs to its end whether or not the caller waits
     for it.
 
-    Every method needs a token with the scope `bookings`, except
-    `StreamBookingEvents`, which is for operators. A caller sees the bookings of the
+    Every method needs a token with the scope `bookings`, except `ListBookings` and
+    `StreamBookingEvents`, which are for operators. A caller sees the bookings of the
     token's user only.
     """
 
@@ -259,6 +273,19 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a page token that is not from
         this list).
+        """
+
+    @_abc_1.abstractmethod
+    def ListBookings(
+        self,
+        request: _booking_pb2.ListBookingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_pb2.ListBookingsResponse, _abc.Awaitable[_booking_pb2.ListBookingsResponse]]:
+        """Lists the bookings of all users, newest first, page by page. Needs the scope
+        `admin`. Has no effects.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a status that there is not, a page
+        token that is not from this list).
         """
 
     @_abc_1.abstractmethod

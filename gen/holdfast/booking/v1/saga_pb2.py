@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from holdfast.auth.v1 import access_pb2 as holdfast_dot_auth_dot_v1_dot_access__pb2
 from holdfast.booking.v1 import booking_pb2 as holdfast_dot_booking_dot_v1_dot_booking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eholdfast/booking/v1/saga.proto\x12\x13holdfast.booking.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dholdfast/auth/v1/access.proto\x1a!holdfast/booking/v1/booking.proto\"\x8d\x08\n\x04Saga\x12\x12\n\nbooking_id\x18\x01 \x01(\x03\x12\x19\n\x11\x62ooking_reference\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\x05state\x18\x04 \x01(\x0e\x32\x1f.holdfast.booking.v1.Saga.State\x12\x0c\n\x04step\x18\x05 \x01(\t\x12\x36\n\tdirection\x18\x06 \x01(\x0e\x32#.holdfast.booking.v1.Saga.Direction\x12\r\n\x05tries\x18\x07 \x01(\x05\x12\x10\n\x08refusals\x18\x08 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\r\n\x05owner\x18\n \x01(\t\x12\x30\n\x0cleased_until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x62\x65gan_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlast_error\x18\r \x01(\t\x12\x36\n\x08timeline\x18\x0e \x03(\x0b\x32$.holdfast.booking.v1.Saga.StepRecord\x12\x12\n\nrequest_id\x18\x0f \x01(\t\x12\x10\n\x08trace_id\x18\x10 \x01(\t\x12-\n\x07\x62ooking\x18\x11 \x01(\x0b\x32\x1c.holdfast.booking.v1.Booking\x1a\xdf\x02\n\nStepRecord\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12=\n\x07outcome\x18\x04 \x01(\x0e\x32,.holdfast.booking.v1.Saga.StepRecord.Outcome\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12,\n\x08\x62\x65gan_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04took\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"|\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x08\n\x04\x44ONE\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0b\n\x07UNKNOWN\x10\x03\x12\x0b\n\x07PENDING\x10\x04\x12\x0c\n\x08GIVEN_UP\x10\x05\x12\x0c\n\x08RESOLVED\x10\x06\x12\x0b\n\x07RETRIED\x10\x07\"k\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07RUNNING\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06UNDONE\x10\x03\x12\x13\n\x0fNEEDS_ATTENTION\x10\x04\x12\x0e\n\nSUPERSEDED\x10\x05\"A\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x46ORWARD\x10\x01\x12\x0c\n\x08\x42\x41\x43KWARD\x10\x02\"\xaa\x01\n\x10ListSagasRequest\x12\x38\n\x05state\x18\x01 \x01(\x0e\x32\x1f.holdfast.booking.v1.Saga.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\"\n\x11\x62ooking_reference\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"V\n\x11ListSagasResponse\x12(\n\x05sagas\x18\x01 \x03(\x0b\x32\x19.holdfast.booking.v1.Saga\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x0eGetSagaRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x17\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \"H\n\x10RetrySagaRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x17\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \"d\n\x12ResolveSagaRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x17\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \x12\x18\n\x04note\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x32\x88\x03\n\x0bSagaService\x12h\n\tListSagas\x12%.holdfast.booking.v1.ListSagasRequest\x1a&.holdfast.booking.v1.ListSagasResponse\"\x0c\x90\x02\x01\x8a\x80\x19\x05\x61\x64min\x12W\n\x07GetSaga\x12#.holdfast.booking.v1.GetSagaRequest\x1a\x19.holdfast.booking.v1.Saga\"\x0c\x90\x02\x01\x8a\x80\x19\x05\x61\x64min\x12X\n\tRetrySaga\x12%.holdfast.booking.v1.RetrySagaRequest\x1a\x19.holdfast.booking.v1.Saga\"\t\x8a\x80\x19\x05\x61\x64min\x12\\\n\x0bResolveSaga\x12\'.holdfast.booking.v1.ResolveSagaRequest\x1a\x19.holdfast.booking.v1.Saga\"\t\x8a\x80\x19\x05\x61\x64minb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eholdfast/booking/v1/saga.proto\x12\x13holdfast.booking.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dholdfast/auth/v1/access.proto\x1a!holdfast/booking/v1/booking.proto\"\x8d\x08\n\x04Saga\x12\x12\n\nbooking_id\x18\x01 \x01(\x03\x12\x19\n\x11\x62ooking_reference\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\x05state\x18\x04 \x01(\x0e\x32\x1f.holdfast.booking.v1.Saga.State\x12\x0c\n\x04step\x18\x05 \x01(\t\x12\x36\n\tdirection\x18\x06 \x01(\x0e\x32#.holdfast.booking.v1.Saga.Direction\x12\r\n\x05tries\x18\x07 \x01(\x05\x12\x10\n\x08refusals\x18\x08 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\r\n\x05owner\x18\n \x01(\t\x12\x30\n\x0cleased_until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x62\x65gan_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlast_error\x18\r \x01(\t\x12\x36\n\x08timeline\x18\x0e \x03(\x0b\x32$.holdfast.booking.v1.Saga.StepRecord\x12\x12\n\nrequest_id\x18\x0f \x01(\t\x12\x10\n\x08trace_id\x18\x10 \x01(\t\x12-\n\x07\x62ooking\x18\x11 \x01(\x0b\x32\x1c.holdfast.booking.v1.Booking\x1a\xdf\x02\n\nStepRecord\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12=\n\x07outcome\x18\x04 \x01(\x0e\x32,.holdfast.booking.v1.Saga.StepRecord.Outcome\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12,\n\x08\x62\x65gan_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04took\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"|\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x08\n\x04\x44ONE\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0b\n\x07UNKNOWN\x10\x03\x12\x0b\n\x07PENDING\x10\x04\x12\x0c\n\x08GIVEN_UP\x10\x05\x12\x0c\n\x08RESOLVED\x10\x06\x12\x0b\n\x07RETRIED\x10\x07\"k\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07RUNNING\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06UNDONE\x10\x03\x12\x13\n\x0fNEEDS_ATTENTION\x10\x04\x12\x0e\n\nSUPERSEDED\x10\x05\"A\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x46ORWARD\x10\x01\x12\x0c\n\x08\x42\x41\x43KWARD\x10\x02\"\xaa\x01\n\x10ListSagasRequest\x12\x38\n\x05state\x18\x01 \x01(\x0e\x32\x1f.holdfast.booking.v1.Saga.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\"\n\x11\x62ooking_reference\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"V\n\x11ListSagasResponse\x12(\n\x05sagas\x18\x01 \x03(\x0b\x32\x19.holdfast.booking.v1.Saga\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x0eGetSagaRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x17\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \"H\n\x10RetrySagaRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x17\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \"d\n\x12ResolveSagaRequest\x12\x1b\n\nbooking_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x17\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \x12\x18\n\x04note\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x32\xa2\x04\n\x0bSagaService\x12z\n\tListSagas\x12%.holdfast.booking.v1.ListSagasRequest\x1a&.holdfast.booking.v1.ListSagasResponse\"\x1e\x90\x02\x01\x8a\x80\x19\x05\x61\x64min\x82\xd3\xe4\x93\x02\x0c\x12\n/api/sagas\x12}\n\x07GetSaga\x12#.holdfast.booking.v1.GetSagaRequest\x1a\x19.holdfast.booking.v1.Saga\"2\x90\x02\x01\x8a\x80\x19\x05\x61\x64min\x82\xd3\xe4\x93\x02 \x12\x1e/api/sagas/{booking_id}/{name}\x12\x87\x01\n\tRetrySaga\x12%.holdfast.booking.v1.RetrySagaRequest\x1a\x19.holdfast.booking.v1.Saga\"8\x8a\x80\x19\x05\x61\x64min\x82\xd3\xe4\x93\x02)\"$/api/sagas/{booking_id}/{name}/retry:\x01*\x12\x8d\x01\n\x0bResolveSaga\x12\'.holdfast.booking.v1.ResolveSagaRequest\x1a\x19.holdfast.booking.v1.Saga\":\x8a\x80\x19\x05\x61\x64min\x82\xd3\xe4\x93\x02+\"&/api/sagas/{booking_id}/{name}/resolve:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,33 +60,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVESAGAREQUEST'].fields_by_name['note']._loaded_options = None
   _globals['_RESOLVESAGAREQUEST'].fields_by_name['note']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_SAGASERVICE'].methods_by_name['ListSagas']._loaded_options = None
-  _globals['_SAGASERVICE'].methods_by_name['ListSagas']._serialized_options = b'\220\002\001\212\200\031\005admin'
+  _globals['_SAGASERVICE'].methods_by_name['ListSagas']._serialized_options = b'\220\002\001\212\200\031\005admin\202\323\344\223\002\014\022\n/api/sagas'
   _globals['_SAGASERVICE'].methods_by_name['GetSaga']._loaded_options = None
-  _globals['_SAGASERVICE'].methods_by_name['GetSaga']._serialized_options = b'\220\002\001\212\200\031\005admin'
+  _globals['_SAGASERVICE'].methods_by_name['GetSaga']._serialized_options = b'\220\002\001\212\200\031\005admin\202\323\344\223\002 \022\036/api/sagas/{booking_id}/{name}'
   _globals['_SAGASERVICE'].methods_by_name['RetrySaga']._loaded_options = None
-  _globals['_SAGASERVICE'].methods_by_name['RetrySaga']._serialized_options = b'\212\200\031\005admin'
+  _globals['_SAGASERVICE'].methods_by_name['RetrySaga']._serialized_options = b'\212\200\031\005admin\202\323\344\223\002)\"$/api/sagas/{booking_id}/{name}/retry:\001*'
   _globals['_SAGASERVICE'].methods_by_name['ResolveSaga']._loaded_options = None
-  _globals['_SAGASERVICE'].methods_by_name['ResolveSaga']._serialized_options = b'\212\200\031\005admin'
-  _globals['_SAGA']._serialized_start=216
-  _globals['_SAGA']._serialized_end=1253
-  _globals['_SAGA_STEPRECORD']._serialized_start=726
-  _globals['_SAGA_STEPRECORD']._serialized_end=1077
-  _globals['_SAGA_STEPRECORD_OUTCOME']._serialized_start=953
-  _globals['_SAGA_STEPRECORD_OUTCOME']._serialized_end=1077
-  _globals['_SAGA_STATE']._serialized_start=1079
-  _globals['_SAGA_STATE']._serialized_end=1186
-  _globals['_SAGA_DIRECTION']._serialized_start=1188
-  _globals['_SAGA_DIRECTION']._serialized_end=1253
-  _globals['_LISTSAGASREQUEST']._serialized_start=1256
-  _globals['_LISTSAGASREQUEST']._serialized_end=1426
-  _globals['_LISTSAGASRESPONSE']._serialized_start=1428
-  _globals['_LISTSAGASRESPONSE']._serialized_end=1514
-  _globals['_GETSAGAREQUEST']._serialized_start=1516
-  _globals['_GETSAGAREQUEST']._serialized_end=1586
-  _globals['_RETRYSAGAREQUEST']._serialized_start=1588
-  _globals['_RETRYSAGAREQUEST']._serialized_end=1660
-  _globals['_RESOLVESAGAREQUEST']._serialized_start=1662
-  _globals['_RESOLVESAGAREQUEST']._serialized_end=1762
-  _globals['_SAGASERVICE']._serialized_start=1765
-  _globals['_SAGASERVICE']._serialized_end=2157
+  _globals['_SAGASERVICE'].methods_by_name['ResolveSaga']._serialized_options = b'\212\200\031\005admin\202\323\344\223\002+\"&/api/sagas/{booking_id}/{name}/resolve:\001*'
+  _globals['_SAGA']._serialized_start=246
+  _globals['_SAGA']._serialized_end=1283
+  _globals['_SAGA_STEPRECORD']._serialized_start=756
+  _globals['_SAGA_STEPRECORD']._serialized_end=1107
+  _globals['_SAGA_STEPRECORD_OUTCOME']._serialized_start=983
+  _globals['_SAGA_STEPRECORD_OUTCOME']._serialized_end=1107
+  _globals['_SAGA_STATE']._serialized_start=1109
+  _globals['_SAGA_STATE']._serialized_end=1216
+  _globals['_SAGA_DIRECTION']._serialized_start=1218
+  _globals['_SAGA_DIRECTION']._serialized_end=1283
+  _globals['_LISTSAGASREQUEST']._serialized_start=1286
+  _globals['_LISTSAGASREQUEST']._serialized_end=1456
+  _globals['_LISTSAGASRESPONSE']._serialized_start=1458
+  _globals['_LISTSAGASRESPONSE']._serialized_end=1544
+  _globals['_GETSAGAREQUEST']._serialized_start=1546
+  _globals['_GETSAGAREQUEST']._serialized_end=1616
+  _globals['_RETRYSAGAREQUEST']._serialized_start=1618
+  _globals['_RETRYSAGAREQUEST']._serialized_end=1690
+  _globals['_RESOLVESAGAREQUEST']._serialized_start=1692
+  _globals['_RESOLVESAGAREQUEST']._serialized_end=1792
+  _globals['_SAGASERVICE']._serialized_start=1795
+  _globals['_SAGASERVICE']._serialized_end=2341
 # @@protoc_insertion_point(module_scope)

@@ -31,7 +31,7 @@ class SagaServiceStub:
     A saga is parked as NEEDS_ATTENTION when an undo keeps failing. Nothing more
     happens to it until somebody retries or resolves it.
 
-    Every method needs a token with the scope `admin`. There are no REST routes.
+    Every method needs a token with the scope `admin`.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class SagaServiceServicer:
     A saga is parked as NEEDS_ATTENTION when an undo keeps failing. Nothing more
     happens to it until somebody retries or resolves it.
 
-    Every method needs a token with the scope `admin`. There are no REST routes.
+    Every method needs a token with the scope `admin`.
     """
 
     def ListSagas(self, request, context):
@@ -151,7 +151,7 @@ class SagaService:
     A saga is parked as NEEDS_ATTENTION when an undo keeps failing. Nothing more
     happens to it until somebody retries or resolves it.
 
-    Every method needs a token with the scope `admin`. There are no REST routes.
+    Every method needs a token with the scope `admin`.
     """
 
     @staticmethod

@@ -32,7 +32,7 @@ class SagaServiceStub:
     A saga is parked as NEEDS_ATTENTION when an undo keeps failing. Nothing more
     happens to it until somebody retries or resolves it.
 
-    Every method needs a token with the scope `admin`. There are no REST routes.
+    Every method needs a token with the scope `admin`.
     """
 
     @_typing.overload
@@ -74,7 +74,7 @@ class SagaServiceAsyncStub(SagaServiceStub):
     A saga is parked as NEEDS_ATTENTION when an undo keeps failing. Nothing more
     happens to it until somebody retries or resolves it.
 
-    Every method needs a token with the scope `admin`. There are no REST routes.
+    Every method needs a token with the scope `admin`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -112,7 +112,7 @@ class SagaServiceServicer(metaclass=_abc_1.ABCMeta):
     A saga is parked as NEEDS_ATTENTION when an undo keeps failing. Nothing more
     happens to it until somebody retries or resolves it.
 
-    Every method needs a token with the scope `admin`. There are no REST routes.
+    Every method needs a token with the scope `admin`.
     """
 
     @_abc_1.abstractmethod

@@ -117,6 +117,22 @@ class CreateEventRequest(_message.Message):
     idempotency_key: str
     def __init__(self, name: _Optional[str] = ..., currency: _Optional[str] = ..., seats: _Optional[_Iterable[_Union[CreateEventRequest.NewSeat, _Mapping]]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
+class ListEventsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListEventsResponse(_message.Message):
+    __slots__ = ("events", "next_page_token")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class ListSeatsRequest(_message.Message):
     __slots__ = ("event_id", "page_size", "page_token")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]

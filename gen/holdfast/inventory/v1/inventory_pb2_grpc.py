@@ -50,6 +50,11 @@ class InventoryServiceStub:
                 request_serializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.CreateEventRequest.SerializeToString,
                 response_deserializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.Event.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/holdfast.inventory.v1.InventoryService/ListEvents',
+                request_serializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
         self.ListSeats = channel.unary_unary(
                 '/holdfast.inventory.v1.InventoryService/ListSeats',
                 request_serializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.ListSeatsRequest.SerializeToString,
@@ -105,6 +110,16 @@ class InventoryServiceServicer:
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
         number occurs twice, the currency is not in ISO 4217 or has fewer decimals
         than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEvents(self, request, context):
+        """Lists the events, newest first, page by page. Has no effects.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a page token that is not from
+        this list).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +230,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     request_deserializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.CreateEventRequest.FromString,
                     response_serializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.Event.SerializeToString,
             ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.ListEventsRequest.FromString,
+                    response_serializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.ListEventsResponse.SerializeToString,
+            ),
             'ListSeats': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSeats,
                     request_deserializer=holdfast_dot_inventory_dot_v1_dot_inventory__pb2.ListSeatsRequest.FromString,
@@ -284,6 +304,33 @@ class InventoryService:
             '/holdfast.inventory.v1.InventoryService/CreateEvent',
             holdfast_dot_inventory_dot_v1_dot_inventory__pb2.CreateEventRequest.SerializeToString,
             holdfast_dot_inventory_dot_v1_dot_inventory__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdfast.inventory.v1.InventoryService/ListEvents',
+            holdfast_dot_inventory_dot_v1_dot_inventory__pb2.ListEventsRequest.SerializeToString,
+            holdfast_dot_inventory_dot_v1_dot_inventory__pb2.ListEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,12 @@ class InventoryServiceStub:
     number occurs twice, the currency is not in ISO 4217 or has fewer decimals
     than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
     """
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ListEventsRequest, _inventory_pb2.ListEventsResponse]
+    """Lists the events, newest first, page by page. Has no effects.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a page token that is not from
+    this list).
+    """
     ListSeats: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ListSeatsRequest, _inventory_pb2.ListSeatsResponse]
     """Lists the seats of an event in the order in which they were created, page by
     page, each with its state at the time of the call.
@@ -153,6 +159,12 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
     number occurs twice, the currency is not in ISO 4217 or has fewer decimals
     than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
+    """
+    ListEvents: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ListEventsRequest, _inventory_pb2.ListEventsResponse]  # type: ignore[assignment]
+    """Lists the events, newest first, page by page. Has no effects.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a page token that is not from
+    this list).
     """
     ListSeats: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ListSeatsRequest, _inventory_pb2.ListSeatsResponse]  # type: ignore[assignment]
     """Lists the seats of an event in the order in which they were created, page by
@@ -256,6 +268,18 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
         number occurs twice, the currency is not in ISO 4217 or has fewer decimals
         than a price; `IDEMPOTENCY_KEY_INVALID`, `IDEMPOTENCY_KEY_REUSED`).
+        """
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _inventory_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.ListEventsResponse, _abc.Awaitable[_inventory_pb2.ListEventsResponse]]:
+        """Lists the events, newest first, page by page. Has no effects.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a page token that is not from
+        this list).
         """
 
     @_abc_1.abstractmethod
