@@ -49,7 +49,7 @@ gen: setup  ## Generate gen/ from the contracts.
 	@scripts/gen gen
 
 docs: setup  ## Write the pages in docs/ that code and contracts make, or parts of.
-	@$(BIN)/python scripts/docs docs
+	@$(BIN)/python scripts/docs docs gateway/console
 
 format: setup  ## Put code and contracts in their format.
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix-only . && $(BIN)/buf format -w protos

@@ -115,6 +115,9 @@ class GatewaySettings(BaseSettings):
     )
     metrics_listen: MetricsListen = ""
     docs: bool = Field(default=True, description="whether /docs and /openapi.json are served")
+    console: bool = Field(
+        default=True, description="whether /console is served; never with GATEWAY_TARGETS"
+    )
     shutdown_grace_s: float = Field(
         default=50.0,
         gt=0,

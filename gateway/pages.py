@@ -3,8 +3,6 @@
 All that a browser loads is served from here, from installed files; it asks no other address.
 """
 
-import gzip
-import hashlib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from importlib.util import find_spec
@@ -12,8 +10,8 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
-from gateway import openapi
-from gateway.answers import GZIP_LEVEL, Response
+from gateway import files, openapi
+from gateway.answers import Response
 from gateway.comments import comments_of
 from gateway.openapi_schemas import Numbers
 from gateway.rules import Binding
@@ -65,9 +63,6 @@ POLICY = (
     " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
-# The files change with a release only; the rest is asked for again, and mostly not sent again.
-KEPT = "public, max-age=86400"
-ASKED_AGAIN = "no-cache"
 
 
 class PagesError(Exception):
@@ -80,7 +75,7 @@ class Pages:
     def __init__(
         self,
         bindings: Sequence[Binding],
-        files: Mapping[str, FileDescriptorProto],
+        contracts: Mapping[str, FileDescriptorProto],
         numbers: Numbers = openapi.DEFAULT_NUMBERS,
     ) -> None:
         """Describe these ways to reach methods, with the comments of their files.
@@ -88,14 +83,16 @@ class Pages:
         Raises:
             PagesError: as named.
         """
-        described = openapi.document(bindings, comments_of(files.values()), numbers)
+        described = openapi.document(bindings, comments_of(contracts.values()), numbers)
         folder = _folder()
         self._pages = {
-            DOCUMENT: _page(openapi.written(described), "application/json", ASKED_AGAIN),
-            DOCS: _page(PAGE.encode(), "text/html; charset=utf-8", ASKED_AGAIN),
-            f"{DOCS}/{START}": _page(STARTED.encode(), "text/javascript; charset=utf-8", KEPT),
+            DOCUMENT: _page(openapi.written(described), "application/json", files.ASKED_AGAIN),
+            DOCS: _page(PAGE.encode(), "text/html; charset=utf-8", files.ASKED_AGAIN),
+            f"{DOCS}/{START}": _page(
+                STARTED.encode(), "text/javascript; charset=utf-8", files.KEPT
+            ),
             **{
-                f"{DOCS}/{name}": _page((folder / name).read_bytes(), kind, KEPT)
+                f"{DOCS}/{name}": _page((folder / name).read_bytes(), kind, files.KEPT)
                 for name, kind in FILES.items()
             },
         }
@@ -105,10 +102,7 @@ class Pages:
         if path == f"{DOCS}/":
             # The addresses in the page are relative to the path without the slash.
             return Response(HTTPStatus.PERMANENT_REDIRECT, b"", {"location": f"..{DOCS}"})
-        found = self._pages.get(path)
-        if found is None or not _is_known(found.headers["etag"], if_none_match):
-            return found
-        return Response(HTTPStatus.NOT_MODIFIED, b"", found.headers)
+        return files.unless_known(self._pages.get(path), if_none_match)
 
 
 def _folder() -> Path:
@@ -120,19 +114,4 @@ def _folder() -> Path:
 
 
 def _page(body: bytes, kind: str, kept: str) -> Response:
-    headers = {
-        "content-type": kind,
-        "content-security-policy": POLICY,
-        "cache-control": kept,
-        # Weak: it may be sent compressed.
-        "etag": f'W/"{hashlib.sha256(body).hexdigest()[:32]}"',
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cross-origin-opener-policy": "same-origin",
-    }
-    return Response(HTTPStatus.OK, body, headers, gzip.compress(body, GZIP_LEVEL, mtime=0))
-
-
-def _is_known(etag: str, if_none_match: str) -> bool:
-    known = [one.strip() for one in if_none_match.split(",")]
-    return "*" in known or etag in known or etag.removeprefix("W/") in known
+    return files.made(body, kind, kept, POLICY)

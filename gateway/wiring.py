@@ -23,6 +23,7 @@ from gateway.app import App, Page, Route
 from gateway.binding import Binder
 from gateway.codec import Codec, Style
 from gateway.config import GatewaySettings
+from gateway.console_files import ConsoleFiles
 from gateway.descriptors import Contracts
 from gateway.openapi_schemas import Numbers
 from gateway.router import Router
@@ -122,14 +123,20 @@ def _pages(
 ) -> Page:
     readiness = _Readiness(channels)
     numbers = Numbers(settings.int64_as_numbers, settings.decimal_as_numbers)
-    documents = pages.Pages(bindings, contracts.files, numbers) if settings.docs else None
+    beside: list[pages.Pages | ConsoleFiles] = []
+    if settings.docs:
+        beside.append(pages.Pages(bindings, contracts.files, numbers))
+    if settings.console and not settings.targets:
+        # It knows our own services; of others it would be a page that fails.
+        beside.append(ConsoleFiles())
 
     async def page(path: str, if_none_match: str) -> Response | None:
         if path == "/healthz":
             return _state(HTTPStatus.OK, {})
         if path == "/readyz":
             return await readiness.page()
-        return documents.page(path, if_none_match) if documents is not None else None
+        found = (one.page(path, if_none_match) for one in beside)
+        return next((one for one in found if one is not None), None)
 
     return page
 

@@ -1,0 +1,136 @@
+// The console: who is signed in, and which view is shown.
+
+import { get, Refused } from "./api.js";
+import { bookingsView } from "./bookings.js";
+import { complain, h, replace } from "./dom.js";
+import { eventView } from "./event.js";
+import { operationsView } from "./operations.js";
+import { moment } from "./saga.js";
+import * as session from "./session.js";
+
+const EVENTS = 100;
+const THEME = "holdfast.theme";
+const main = document.getElementById("main");
+const cards = fetch("console/cards.json").then((answer) => answer.json());
+let leaving = new AbortController();
+
+const VIEWS = [
+  [/^\/events$/, "Book", eventsView],
+  [/^\/events\/(\d+)$/, "Seats", eventView],
+  [/^\/bookings$/, "My bookings", bookingsView],
+  [/^\/operations$/, "Operations", operationsView],
+];
+
+async function show() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  complain();
+  drawTop();
+  if (!session.token()) return signInView();
+  const path = location.hash.slice(1) || "/events";
+  const [pattern, name, view] = VIEWS.find(([one]) => one.test(path)) ?? VIEWS[0];
+  document.title = `${name} · Holdfast`;
+  replace(main, h("p", { class: "small" }, "one moment …"));
+  main.setAttribute("aria-busy", "true");
+  try {
+    const given = { signal, events, cards: (await cards).testCards };
+    await view(main, given, ...(pattern.exec(path)?.slice(1) ?? []));
+    main.querySelector("h1")?.focus({ preventScroll: true });
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof Refused)) throw error;
+    complain(error.sentence);
+    replace(main, h("p", { class: "actions" }, h("button", { type: "button", onclick: show }, "Try again")));
+  } finally {
+    if (!signal.aborted) main.removeAttribute("aria-busy");
+  }
+}
+
+async function events(signal) {
+  return (await get("inventory/events", { pageSize: EVENTS }, signal)).events;
+}
+
+async function eventsView(place, { signal }) {
+  const found = await events(signal);
+  const number = new Intl.NumberFormat();
+  replace(
+    place,
+    h("h1", { tabindex: -1 }, "What is on"),
+    h(
+      "ul",
+      { class: "events" },
+      ...found.map((one) =>
+        h("li", {}, h("a", { class: "card event", href: `#/events/${one.eventId}` }, h("strong", {}, h("bdi", {}, one.name)), h("span", { class: "small" }, `${number.format(one.seatCount)} seats · ${one.currency} · since ${moment(one.createdAt)}`))),
+      ),
+    ),
+    found.length === 0 && h("p", { class: "card" }, "There is no event yet. ", h("code", {}, "holdfast up"), " makes one."),
+  );
+}
+
+function signInView() {
+  document.title = "Sign in · Holdfast";
+  const field = h("textarea", { id: "token", rows: 4, required: true, autocomplete: "off", spellcheck: "false" });
+  const signIn = (event) => {
+    event.preventDefault();
+    session.signIn(field.value);
+  };
+  replace(
+    main,
+    h(
+      "section",
+      { class: "card signin" },
+      h("h1", { tabindex: -1 }, "Sign in"),
+      session.reason() && h("p", { class: "why", role: "alert" }, session.reason()),
+      h("p", {}, "With a token. It stays in this tab, and goes nowhere but to this server."),
+      h("form", { onsubmit: signIn }, h("label", { for: "token" }, "Token"), field, h("button", { type: "submit", class: "primary wide" }, "Sign in")),
+      h("p", { class: "small" }, h("code", {}, "holdfast up"), " prints a link that has one. Another one: ", h("code", {}, "holdfast token --user ID"), ", with ", h("code", {}, "--scope admin"), " for operations."),
+    ),
+  );
+  main.removeAttribute("aria-busy");
+  field.focus();
+}
+
+function drawTop() {
+  const nav = document.getElementById("nav");
+  const entries = [["#/events", "Book"], ["#/bookings", "My bookings"], ...(session.isAdmin() ? [["#/operations", "Operations"]] : [])];
+  const here = location.hash || "#/events";
+  replace(nav, ...entries.map(([href, name]) => h("a", { href, "aria-current": here.startsWith(href) && "page" }, name)));
+  nav.hidden = !session.token();
+  document.getElementById("leave").hidden = !session.token();
+  replace(document.getElementById("user"), session.token() && h("bdi", {}, session.user()));
+}
+
+function drawTheme() {
+  const chosen = localStorage.getItem(THEME) ?? "";
+  if (chosen) document.documentElement.dataset.theme = chosen;
+  else delete document.documentElement.dataset.theme;
+  const isDark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const button = document.getElementById("theme");
+  button.textContent = isDark ? "Light" : "Dark";
+  button.setAttribute("aria-label", `Show it ${isDark ? "light" : "dark"}`);
+  button.onclick = () => {
+    localStorage.setItem(THEME, isDark ? "light" : "dark");
+    drawTheme();
+  };
+}
+
+session.takeFromAddress();
+session.onChange(show);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  // The address says which view is shown, and is left alone.
+  event.preventDefault();
+  main.focus();
+});
+document.getElementById("leave").addEventListener("click", () => session.leave());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTheme);
+addEventListener("hashchange", () => {
+  // A new token shows the page by itself.
+  if (!session.takeFromAddress()) show();
+});
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.name === "AbortError") event.preventDefault();
+  else complain(event.reason?.message ?? "something went wrong");
+});
+drawTheme();
+show();
