@@ -219,8 +219,8 @@ def _tell_how_to_go_on(cursor: str, reference: str) -> None:
 def _explained_cursor(refused: calls.Refused, cursor: str) -> Exception:
     if refused.info.reason == "CURSOR_EXPIRED":
         return Failure(
-            f"the events after --cursor {cursor!r} are not kept any more: leave it out to begin with"
-            " the oldest that are"
+            f"the events after --cursor {cursor!r} are not kept any more: leave it out to begin"
+            " with the oldest that are"
         )
     if refused.info.reason != "INVALID_FIELD":
         return refused

@@ -8,7 +8,6 @@ from pydantic_settings import SettingsConfigDict
 
 from chassis.settings import Address, DatabaseUrl, ServiceSettings
 
-
 # How late a call for a payment may be repeated, and a webhook, in seconds.
 REPEATED_S = 86_400
 TOLD_AGAIN_S = 604_800
