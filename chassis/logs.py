@@ -6,8 +6,10 @@ from typing import Any
 
 import structlog
 
-from chassis import context, tracing
+from chassis import context, terminals, tracing
 
+# What has lines of its own.
+TRACEBACKS, OWN_LINES = ("exception", "stack"), "\n"
 NOISY = ("sqlalchemy", "alembic", "aiosqlite", "asyncio", "grpc_reflection", "httpx", "uvicorn")
 
 
@@ -16,8 +18,11 @@ def configure(program: str, level: str) -> None:
     render: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     if sys.stderr.isatty():
         # Plain: the pretty tracebacks show the values of variables, tokens too.
-        plain = structlog.dev.plain_traceback
-        render = [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
+        render = [
+            structlog.processors.format_exc_info,
+            _harmless,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         _Facts(program),
@@ -48,6 +53,19 @@ def configure(program: str, level: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # It quotes what callers send as their trace.
     logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
+
+
+def _harmless(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Keep a line one line, and a terminal as it is, whatever callers have sent.
+
+    Only what is text needs it: of anything else the representation is shown.
+    """
+    return {
+        name: terminals.harmless(value, OWN_LINES if name in TRACEBACKS else "")
+        if isinstance(value, str)
+        else value
+        for name, value in event.items()
+    }
 
 
 class _Facts:

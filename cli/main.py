@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from chassis.settings import SettingsError, load
+from chassis.terminals import harmless
 from chassis.tokens import USER_ID_LENGTH_MAX
 from cli import (
     calls,
@@ -35,7 +36,7 @@ from cli.demo import STEPS, Demo
 from cli.desk import Desk
 from cli.failure import Failure
 from cli.programs import BOOKING, INVENTORY, PAYMENT, PROGRAMS, Addresses
-from cli.screen import err, harmless, out
+from cli.screen import err, out
 from cli.signing import Signing
 
 DAY_S = 86_400

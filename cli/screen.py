@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from chassis.terminals import harmless
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -63,14 +65,6 @@ def say(*parts: str | Text) -> None:
 def tell(text: str) -> None:
     """Print a line beside the output: for the person who watches, and not for a pipe."""
     err.print(Text(harmless(text), "dim"), soft_wrap=True)
-
-
-def harmless(text: str, kept: str = "") -> str:
-    """The same, but for what would move a cursor or make a line of its own.
-
-    Users choose their names and their reasons; a terminal obeys what is in them.
-    """
-    return "".join(one if one.isprintable() or one in kept else "\ufffd" for one in text)
 
 
 def name_of(enum: Any, number: int) -> str:
