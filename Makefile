@@ -42,7 +42,7 @@ soak: setup  ## Kill processes at every pair of points, for MINUTES at most (60)
 bench: setup  ## Measure what a booking costs, as ratios within one run.
 	@$(BIN)/python -m bench
 
-check: setup  ## Format, lint, types, architecture, contracts, regeneration.
+check: setup  ## Format, lint, types, architecture, dependencies, contracts, regeneration.
 	@scripts/check
 
 gen: setup  ## Generate gen/ from the contracts.

@@ -14,7 +14,7 @@ ROOMS = {
     "domain", "metrics", "persistence",
 }  # fmt: skip
 MORE_ROOMS = {"booking_svc": {"saga", "clients"}, "payment_svc": {"providers"}}
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
 # What exists only after a command was run.
 MADE_LATER = ("var/", ".venv/")
 FILE_LINES_MAX = 500

@@ -1,0 +1,1 @@
+"""What we depend on: as it is locked, under which licences, and what is known against it."""
