@@ -88,18 +88,22 @@ def make(folder: Path, names: Sequence[str]) -> list[str]:
     """Make certificates with the authority of a folder, which is made if need be; what was made.
 
     Raises:
-        Failure: a name is none, or there is half an authority.
+        Failure: a name is none, there is half an authority, or the folder cannot be written.
     """
     for name in names:
         if not name or set(name) & set("/\0 ") or name in (CA, ".", "..") or not name.isascii():
             message = f"{name!r} is no name for a certificate"
             raise Failure(message)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority, is_new = _authority(folder)
     pairs = {name: _certificate(name, authority) for name in names}
     if is_new:
         pairs = {CA: authority, **pairs}
-    _write(folder, pairs)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(folder, pairs)
+    except OSError as error:
+        message = f"{folder} cannot be written: {(error.strerror or str(error)).lower()}"
+        raise Failure(message) from None
     return list(pairs)
 
 
