@@ -116,6 +116,18 @@ def show(console: Console, addresses: Addresses, shown: Shown) -> None:
     )
 
 
+def show_first_booking(console: Console, gateway: str, event_id: int, token: str) -> None:
+    """Print how to book two seats by way of a gateway."""
+    values = {
+        **PLAIN,
+        "@TOKEN": token,
+        "@SCHEME": "http",
+        "@EVENT_ID": str(event_id),
+        "@GATEWAY": gateway,
+    }
+    _print_plain(console, FIRST_BOOKING, values)
+
+
 def _with_tls(folder: Path) -> dict[str, str]:
     ca = folder / "ca.pem"
     certificate, key = folder / "holdfast.pem", folder / "holdfast.key"

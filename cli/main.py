@@ -32,6 +32,7 @@ from cli import (
     watch,
 )
 from cli.buyer import USER, Buyer
+from cli.cluster.command import cluster
 from cli.demo import STEPS, Demo
 from cli.desk import Desk
 from cli.failure import Failure
@@ -161,6 +162,7 @@ def demo(
 
 
 commands.command("certs")(certificates.certs)
+commands.command("cluster")(cluster)
 commands.command("watch")(watch.watch)
 commands.command("trace")(trace.trace)
 commands.command("cards")(cards.cards)

@@ -72,7 +72,7 @@ class Stack:
         """
         for program in PROGRAMS:
             _require_free(program, self._addresses.listen(program))
-        _end_like_ctrl_c()
+        end_like_ctrl_c()
         try:
             for program in PROGRAMS:
                 self._children.append(self._start(program))
@@ -203,7 +203,7 @@ def at_a_good_pace() -> dict[str, str]:
     }
 
 
-def _end_like_ctrl_c() -> None:
+def end_like_ctrl_c() -> None:
     """Whatever ends this command, it ends through `__exit__`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # `nohup` asks for a deaf ear; that a shell's `&` does so too, for SIGINT, is an accident.
