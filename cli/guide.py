@@ -62,6 +62,7 @@ class Shown:
 
     event_id: int
     token: str
+    admin_token: str
     # Where the certificates are; none: without TLS.
     certificates: Path | None
 
@@ -86,6 +87,11 @@ def show(console: Console, addresses: Addresses, shown: Shown) -> None:
     """Print the addresses and the commands."""
     scheme = "https" if shown.certificates else "http"
     console.print(_addresses(addresses, scheme))
+    site = f"{scheme}://{addresses.target(GATEWAY)}/console"
+    console.print("\n[bold]In a browser:[/] choose seats, pay with a test card, see the saga live.")
+    _print_plain(console, f"{site}#token={shown.token}", {})
+    console.print("[bold]As an operator:[/] the latest bookings, and what waits for a person.")
+    _print_plain(console, f"{site}#token={shown.admin_token}&then=/operations", {})
     values = {
         **(_with_tls(shown.certificates) if shown.certificates else PLAIN),
         "@TOKEN": shown.token,
@@ -110,7 +116,7 @@ def show(console: Console, addresses: Addresses, shown: Shown) -> None:
         _print_plain(console, EXPORTS, values)
     console.print(
         f"A booking's whole story: {_command('holdfast')} trace BK-…\n"
-        "The token is for the user 'demo' and lasts a day; another one: "
+        "The tokens are for the users 'demo' and 'operator', and last a day; another one: "
         f"{_command('holdfast')} token --user ID\n[bold]Ctrl-C stops everything.[/]",
         soft_wrap=True,
     )

@@ -41,6 +41,8 @@ from cli.screen import err, out
 from cli.signing import Signing
 
 DAY_S = 86_400
+# Whom `holdfast up` gives a token for operations.
+OPERATOR = "operator"
 NEW_LINE = "\n"
 SCOPES = {"admin", "bookings", "inventory", "payments"}
 
@@ -88,7 +90,9 @@ def up(
         _wait(running, addresses)
         event = demo_event.find_or_create(addresses.target(INVENTORY), keys.minter)
         token = keys.minter.mint(USER, "bookings", DAY_S)
-        shown = guide.Shown(event.event_id, token, certificates.FOLDER if tls else None)
+        admin_token = keys.minter.mint(OPERATOR, "admin", DAY_S)
+        folder = certificates.FOLDER if tls else None
+        shown = guide.Shown(event.event_id, token, admin_token, folder)
         guide.show(out, addresses, shown)
         running.watch()
 
