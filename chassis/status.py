@@ -72,5 +72,6 @@ def _pack(
     | error_details_pb2.BadRequest,
 ) -> any_pb2.Any:
     packed = any_pb2.Any()
-    packed.Pack(message)
+    # Facts are a map: the same ones are the same bytes from every process.
+    packed.Pack(message, deterministic=True)
     return packed

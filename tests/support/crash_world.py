@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,8 @@ BOOKING, INVENTORY, PAYMENT = SERVICES
 POLL_S = 0.005
 WAIT_S = 30.0
 HEARD_S = 0.1
+# How long a zygote may take to import everything, on a machine that has much else to do.
+IMPORTS_S = 120.0
 # How long the faults may take to be made good after they have stopped.
 SETTLE_S = 30.0
 UNTOUCHED = Plan()
@@ -88,6 +90,8 @@ class Child:
     # Transactions that are open.
     writes: int = 0
     address: str = ""
+    # Where its code is, if its zygote tells.
+    source: list[str] = field(default_factory=list)
 
     def signal(self, number: signal.Signals) -> None:
         if self.exit_code is None:
@@ -131,6 +135,8 @@ class Child:
                 self.pid = fact
             case "reached":
                 self.reached.append(fact)
+            case "source":
+                self.source = fact
             case "begins":
                 self.writes += 1
             case "ends":
@@ -144,11 +150,14 @@ class Child:
 class Nursery:
     """The zygote, and all that it forked."""
 
-    def __init__(self) -> None:
+    def __init__(self, zygote: str = "support.crash_zygote", root: Path = ROOT) -> None:
+        """Fork with a zygote of these tests the programs whose sources are in a folder."""
+        self.root = root
         self._children: dict[int, Child] = {}
-        paths = [str(ROOT), str(ROOT / "gen"), str(ROOT / "tests")]
+        paths = [str(root), str(root / "gen"), str(ROOT / "tests")]
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "support.crash_zygote"],
+            [sys.executable, "-W", "ignore", "-m", zygote],
+            cwd=root,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
@@ -157,7 +166,12 @@ class Nursery:
         self._ear.start()
 
     async def fork(
-        self, service: str, environment: Mapping[str, str], plan: Plan, log: Path
+        self,
+        service: str,
+        environment: Mapping[str, str],
+        plan: Plan,
+        log: Path,
+        arguments: Sequence[str] = (),
     ) -> Child:
         """Fork a program; it may not serve yet."""
         ticket = len(self._children)
@@ -168,11 +182,12 @@ class Nursery:
             "environment": environment,
             "plan": asdict(plan),
             "log": str(log),
+            "arguments": arguments,
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
-        await until(lambda: child.pid)
+        await until(lambda: child.pid, IMPORTS_S)
         return child
 
     def close(self) -> None:

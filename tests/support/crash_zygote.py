@@ -1,18 +1,6 @@
-"""A process that has imported everything and started nothing: forks programs in milliseconds.
+"""Forks the programs of this tree, each with a plan around it, such as where it is killed."""
 
-It reads one order a line from its standard input, and writes what happens, one fact a line, to
-its standard output: `forked`, `reached` a point, `holds` there, `ended`. When its input ends,
-whatever it forked is killed.
-"""
-
-import contextlib
-import gc
 import importlib
-import json
-import os
-import select
-import signal
-import sys
 from typing import Any
 
 from booking_svc import wiring as booking_wiring
@@ -21,6 +9,7 @@ from inventory_svc import wiring as inventory_wiring
 from payment_svc import wiring as payment_wiring
 from support.crash_points import SERVICES
 from support.crash_seams import Plan, install
+from support.zygote import Tell, Zygote
 
 PROGRAMS = dict(
     zip(
@@ -31,89 +20,15 @@ PROGRAMS = dict(
 )
 # Imported by name only when a database is opened.
 DRIVERS = ("aiomysql", "aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite", "alembic.command")
-FACTS_FD = 1
 
 
-class Zygote:
-    """Forks on order, and says what becomes of the children."""
-
-    def __init__(self) -> None:
-        self._tickets: dict[int, int] = {}
-        self._woken, self._wake = os.pipe()
-        for end in (self._woken, self._wake):
-            os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-
-    def run(self) -> None:
-        try:
-            self._obey()
-        finally:
-            # Also when nobody listens any more, because whoever gave the orders was killed.
-            for pid in self._tickets:
-                os.kill(pid, signal.SIGKILL)
-
-    def _obey(self) -> None:
-        pending = b""
-        while True:
-            ready, _, _ = select.select([0, self._woken], [], [])
-            if self._woken in ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._woken, 4096)
-            self._reap()
-            if 0 in ready:
-                chunk = os.read(0, 65536)
-                if not chunk:
-                    return
-                *lines, pending = (pending + chunk).split(b"\n")
-                for line in lines:
-                    self._fork(json.loads(line))
-
-    def _fork(self, order: dict[str, Any]) -> None:
-        pid = os.fork()
-        if pid == 0:
-            _serve(order)
-        self._tickets[pid] = order["ticket"]
-        _tell(order["ticket"], "forked", pid)
-
-    def _reap(self) -> None:
-        while self._tickets:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
-                return
-            _tell(self._tickets.pop(pid), "ended", os.waitstatus_to_exitcode(status))
-
-
-def _serve(order: dict[str, Any]) -> None:
-    """Become a program. Never returns."""
-    code = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        facts = os.dup(FACTS_FD)
-        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((nothing, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        os.environ.update(order["environment"])
-        install(
-            order["service"],
-            Plan(**order["plan"]),
-            lambda what, fact: _tell(order["ticket"], what, fact, facts),
-        )
-        code = main(PROGRAMS[order["service"]], [])
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _tell(ticket: int, what: str, fact: object, to: int = FACTS_FD) -> None:
-    # One write a line: shorter than what a pipe takes whole.
-    os.write(to, json.dumps([ticket, what, fact]).encode() + b"\n")
+def serve(order: dict[str, Any], tell: Tell) -> int:
+    """Be a program, inside its plan."""
+    install(order["service"], Plan(**order["plan"]), tell)
+    return main(PROGRAMS[order["service"]], order["arguments"])
 
 
 if __name__ == "__main__":
     for driver in DRIVERS:
         importlib.import_module(driver)
-    gc.freeze()
-    Zygote().run()
+    Zygote(serve).run()

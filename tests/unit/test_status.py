@@ -1,5 +1,8 @@
 """Errors on the wire: what goes in comes out again."""
 
+import subprocess
+import sys
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -44,6 +47,19 @@ def test_details_are_sent_where_they_fit() -> None:
     assert kinds(errors.TokenMissing()) == ["ErrorInfo"]
     assert kinds(errors.Overloaded("busy")) == ["ErrorInfo", "RetryInfo"]
     assert kinds(errors.InvalidField(("a", "b"))) == ["ErrorInfo", "BadRequest"]
+
+
+def test_the_same_refusal_is_the_same_bytes() -> None:
+    """A refusal that is repeated by another process is what it was, byte for byte."""
+    # In a process of its own each: a map has another order in each.
+    script = (
+        "from chassis import errors, status\n"
+        "facts = {f'fact{number}': 'x' for number in range(20)}\n"
+        "error = errors.DependencyUnavailable('no', facts)\n"
+        "print(status.to_status(error).SerializeToString().hex())\n"
+    )
+    said = [subprocess.check_output([sys.executable, "-c", script]) for _ in range(2)]
+    assert said[0] == said[1]
 
 
 def test_the_delay_is_in_the_retry_info() -> None:
