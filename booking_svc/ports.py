@@ -14,6 +14,7 @@ from chassis.cards import Method
 from chassis.errors import DomainError
 from chassis.events import Outbox
 from chassis.idempotency import Claim, Keys
+from chassis.privacy import HasPersonalData
 
 # Makes the answer of ConfirmBooking from a booking.
 Encode = Callable[[Booking], bytes]
@@ -134,6 +135,9 @@ class Answers(Protocol):
     async def release(self, owner: str, key: str, claim: OurClaim) -> None:
         """Forget a claim, unless it is over and somebody else's is there."""
 
+    async def forget(self, owner: str, keys: Sequence[str]) -> bool:
+        """Forget what keys were answered; false if that may have failed."""
+
 
 class BookingKeys(Keys, Protocol):
     """The idempotency keys that were used."""
@@ -220,7 +224,7 @@ class SagaStore(Protocol):
         """
 
 
-class Bookings(Protocol):
+class Bookings(HasPersonalData, Protocol):
     """The stored bookings and sagas, within one unit of work."""
 
     @property

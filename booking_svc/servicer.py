@@ -1,6 +1,7 @@
 """The door: translate, call one use case, translate back."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC
 from typing import Any
 
 from holdfast.auth.v1 import access_pb2
@@ -8,11 +9,14 @@ from holdfast.booking.v1 import booking_pb2 as pb
 from holdfast.booking.v1 import booking_pb2_grpc as rpc
 from holdfast.booking.v1 import saga_pb2
 from holdfast.booking.v1 import saga_pb2_grpc as saga_rpc
+from holdfast.privacy.v1 import privacy_pb2 as privacy
+from holdfast.privacy.v1 import privacy_pb2_grpc as privacy_rpc
 
 from booking_svc import translate
 from booking_svc.usecases.cancel_booking import CancelBooking
 from booking_svc.usecases.confirm_booking import ConfirmBooking
 from booking_svc.usecases.operate_sagas import OperateSagas
+from booking_svc.usecases.privacy import BookingPrivacy
 from booking_svc.usecases.read_bookings import ReadBookings
 from booking_svc.usecases.watch_booking import WatchBooking
 from chassis import context as call_context
@@ -26,7 +30,9 @@ SERVICE = pb.DESCRIPTOR.services_by_name["BookingService"]
 NAME = SERVICE.full_name
 SAGAS = saga_pb2.DESCRIPTOR.services_by_name["SagaService"]
 SAGAS_NAME = SAGAS.full_name
-ACCESS = access_of((SERVICE, SAGAS), access_pb2.scopes, access_pb2.open)
+PRIVACY = privacy.DESCRIPTOR.services_by_name["PrivacyService"]
+PRIVACY_NAME = PRIVACY.full_name
+ACCESS = access_of((SERVICE, SAGAS, PRIVACY), access_pb2.scopes, access_pb2.open)
 
 
 class BookingServicer(rpc.BookingServiceServicer):
@@ -103,6 +109,34 @@ class BookingServicer(rpc.BookingServiceServicer):
         """See the contract."""
         async for event in self._feed.stream(self._feed.position(request.cursor)):
             yield translate.booking_event(event, self._feed.cursor(event))
+
+
+class PrivacyServicer(privacy_rpc.PrivacyServiceServicer):
+    """`holdfast.privacy.v1.PrivacyService`, of bookings."""
+
+    def __init__(self, use_case: BookingPrivacy) -> None:
+        """Serve this use case."""
+        self._privacy = use_case
+
+    async def ExportUser(
+        self, request: privacy.ExportUserRequest, context: Any
+    ) -> AsyncIterator[privacy.UserRecord]:
+        """See the contract."""
+        async for record in self._privacy.export(request.user_id):
+            yield translate.user_record(record)
+
+    async def EraseUser(
+        self, request: privacy.EraseUserRequest, context: Any
+    ) -> privacy.EraseUserResponse:
+        """See the contract."""
+        before = request.before if request.HasField("before") else None
+        counts = await self._privacy.erase(
+            request.user_id,
+            request.replacement,
+            before and before.ToDatetime(UTC),
+            validate_only=request.validate_only,
+        )
+        return translate.erased(counts)
 
 
 def _seen(booking: pb.Booking) -> pb.Booking:

@@ -1,7 +1,10 @@
 """Between messages and domain objects. Only this, `servicer` and `clients` see messages."""
 
+from collections.abc import Mapping
+
 from holdfast.booking.v1 import booking_pb2 as pb
 from holdfast.booking.v1 import saga_pb2
+from holdfast.privacy.v1 import privacy_pb2 as privacy
 
 from booking_svc.domain.booking import Booking, BookingStatus
 from booking_svc.saga.machine import State
@@ -11,7 +14,8 @@ from booking_svc.usecases.operate_sagas import SagaPage, SagaView
 from booking_svc.usecases.read_bookings import BookingPage
 from chassis import tracing
 from chassis.events import Event
-from chassis.messages import decimal, duration, payment_method, timestamp
+from chassis.messages import decimal, duration, payment_method, struct, timestamp
+from chassis.privacy import Record
 
 
 def booking_request(request: pb.ConfirmBookingRequest, user_id: str, key: str) -> BookingRequest:
@@ -128,3 +132,22 @@ def _step(record: StepRecord) -> saga_pb2.Saga.StepRecord:
         began_at=timestamp(record.began_at),
         took=duration(record.took_s),
     )
+
+
+def without_person(stored: bytes, user_id: str) -> bytes:
+    """A stored booking, of this user instead of another."""
+    message = pb.Booking.FromString(stored)
+    message.user_id = user_id
+    return message.SerializeToString()
+
+
+def user_record(record: Record) -> privacy.UserRecord:
+    """A row of a person's as a message."""
+    fields = struct(record.fields, pb.Booking.FromString)
+    return privacy.UserRecord(kind=record.kind, name=record.name, fields=fields)
+
+
+def erased(counts: Mapping[str, int]) -> privacy.EraseUserResponse:
+    """Rows by table as a message."""
+    rows = [privacy.EraseUserResponse.Count(kind=kind, rows=rows) for kind, rows in counts.items()]
+    return privacy.EraseUserResponse(counts=rows)

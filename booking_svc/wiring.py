@@ -6,6 +6,7 @@ from random import Random
 import grpc.aio
 from holdfast.booking.v1 import booking_pb2_grpc as rpc
 from holdfast.booking.v1 import saga_pb2_grpc as saga_rpc
+from holdfast.privacy.v1 import privacy_pb2_grpc as privacy_rpc
 
 from booking_svc import translate
 from booking_svc.clients import inventory as inventory_client
@@ -19,7 +20,15 @@ from booking_svc.persistence.repository import SqlBookings
 from booking_svc.ports import Answers, Bookings
 from booking_svc.saga.machine import Patience
 from booking_svc.saga.runner import Runner
-from booking_svc.servicer import ACCESS, NAME, SAGAS_NAME, BookingServicer, SagaServicer
+from booking_svc.servicer import (
+    ACCESS,
+    NAME,
+    PRIVACY_NAME,
+    SAGAS_NAME,
+    BookingServicer,
+    PrivacyServicer,
+    SagaServicer,
+)
 from booking_svc.usecases import census
 from booking_svc.usecases.answering import Answering, Lifetimes
 from booking_svc.usecases.cancel_booking import CancelBooking
@@ -28,6 +37,7 @@ from booking_svc.usecases.confirm_booking import HOLD_MARGIN_S, ConfirmBooking
 from booking_svc.usecases.follow_payments import FollowPayments
 from booking_svc.usecases.journal import BookingJournal
 from booking_svc.usecases.operate_sagas import OperateSagas
+from booking_svc.usecases.privacy import BookingPrivacy
 from booking_svc.usecases.read_bookings import ReadBookings
 from booking_svc.usecases.recovery import Recovery
 from booking_svc.usecases.retention import Retentions, retention
@@ -75,10 +85,12 @@ async def wire(
     sagas = _sagas(settings, base, others, journal)
     bookings = _booking_servicer(settings, base, others, sagas, answers)
     operate = OperateSagas(base.transactions, sagas, journal, base.clock, base.ids)
+    privacy = BookingPrivacy(base.transactions, base.clock, translate.without_person, answers)
 
     def register(server: grpc.aio.Server) -> None:
         rpc.add_BookingServiceServicer_to_server(bookings, server)
         saga_rpc.add_SagaServiceServicer_to_server(SagaServicer(operate), server)
+        privacy_rpc.add_PrivacyServiceServicer_to_server(PrivacyServicer(privacy), server)
 
     async def close() -> None:
         await sagas.hand_back()
@@ -88,7 +100,7 @@ async def wire(
 
     return Hosted(
         name=NAME,
-        others=(SAGAS_NAME,),
+        others=(SAGAS_NAME, PRIVACY_NAME),
         register=register,
         access=ACCESS,
         ready=database.ping,

@@ -5,7 +5,7 @@
     ├── TokenMissing, TokenInvalid, TokenExpired, ScopeMissing
     ├── IdempotencyKeyRequired, …Invalid, …InUse, …Reused
     ├── Overloaded, DependencyUnavailable, CircuitOpen, CommitUnknown
-    ├── DeadlineTooShort, CursorExpired, UserHasOpenBookings, Internal
+    ├── DeadlineTooShort, CursorExpired, Internal
     └── each service's domain/errors.py
 
 An error says what kind it is, why (a value of `holdfast.errors.v1.Reason`), and what a

@@ -1,9 +1,13 @@
 """The well-known messages that all contracts use, from and to our own values."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.decimal_pb2 import Decimal
 
@@ -35,6 +39,21 @@ def duration(length_s: float) -> Duration:
     message = Duration()
     message.FromMilliseconds(round(length_s * 1000))
     return message
+
+
+def struct(
+    fields: Mapping[str, Any], stored: Callable[[bytes], Message] = Struct.FromString
+) -> Struct:
+    """A row of a table as a message, with stored messages as objects, as `stored` reads them."""
+    message = Struct()
+    message.update({name: _plain(value, stored) for name, value in fields.items()})
+    return message
+
+
+def _plain(value: Any, stored: Callable[[bytes], Message]) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return json_format.MessageToDict(stored(value)) if isinstance(value, bytes) else value
 
 
 def payment_method(message: Any) -> Method:

@@ -1,5 +1,6 @@
 """The table of events that a service keeps in its own database, and gives numbers to."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import takewhile
 from typing import Any
@@ -130,6 +131,19 @@ class OutboxTable:
             last = old[-1].sequence
             await self._connection.execute(delete(table).where(table.c.sequence <= last))
         return len(old)
+
+    async def rewrite(self, subjects: Sequence[str], change: Callable[[bytes], bytes]) -> int:
+        """Change what the events of some subjects say, but not their places; how many."""
+        table = self._outbox
+        found = select(table.c.event_id, table.c.payload).where(table.c.subject.in_(subjects))
+        changed = 0
+        for event_id, payload in (await self._connection.execute(found)).all():
+            other = change(payload)
+            if other != payload:
+                one = update(table).where(table.c.event_id == event_id).values(payload=other)
+                await self._connection.execute(one)
+                changed += 1
+        return changed
 
     async def _ids(self, waiting: Select[Any]) -> list[int]:
         return list((await self._connection.execute(waiting)).scalars())

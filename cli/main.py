@@ -23,6 +23,7 @@ from cli import (
     demo_event,
     guide,
     payments,
+    privacy,
     sagas,
     scenario,
     signing,
@@ -170,6 +171,8 @@ commands.command("cluster")(cluster)
 commands.command("watch")(watch.watch)
 commands.command("trace")(trace.trace)
 commands.command("cards")(cards.cards)
+commands.command("export")(privacy.export)
+commands.command("erase")(privacy.erase)
 commands.add_typer(payments.commands, name="payments")
 commands.add_typer(sagas.commands, name="sagas")
 

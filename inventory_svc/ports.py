@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Protocol
 
 from chassis.idempotency import Keys
+from chassis.privacy import HasPersonalData
 from inventory_svc.domain.event import Event, Seat
 from inventory_svc.domain.reservation import Reservation
 
 
-class Inventory(Protocol):
+class Inventory(HasPersonalData, Protocol):
     """The stored events, seats and reservations, within one unit of work."""
 
     @property

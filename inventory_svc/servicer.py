@@ -1,25 +1,32 @@
 """The door: translate, call one use case, translate back."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC
 from typing import Any
 
 from holdfast.auth.v1 import access_pb2
 from holdfast.inventory.v1 import inventory_pb2 as pb
 from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
+from holdfast.privacy.v1 import privacy_pb2 as privacy
+from holdfast.privacy.v1 import privacy_pb2_grpc as privacy_rpc
 
 from chassis import context as call_context
 from chassis import tracing
 from chassis.access import access_of
 from chassis.clock import Clock
 from chassis.idempotency import read_key
+from chassis.privacy import Privacy
 from inventory_svc import translate
 from inventory_svc.domain.reservation import Reservation
+from inventory_svc.ports import Inventory
 from inventory_svc.usecases.events import Events
 from inventory_svc.usecases.reservations import Reservations
 
 SERVICE = pb.DESCRIPTOR.services_by_name["InventoryService"]
 NAME = SERVICE.full_name
-ACCESS = access_of([SERVICE], access_pb2.scopes, access_pb2.open)
+PRIVACY = privacy.DESCRIPTOR.services_by_name["PrivacyService"]
+PRIVACY_NAME = PRIVACY.full_name
+ACCESS = access_of([SERVICE, PRIVACY], access_pb2.scopes, access_pb2.open)
 # The scope that opens everyone's reservations.
 EVERYONES = "inventory"
 
@@ -101,6 +108,34 @@ class InventoryServicer(rpc.InventoryServiceServicer):
 
     def _messages(self, held: Sequence[Reservation]) -> list[pb.Reservation]:
         return translate.reservations(held, self._clock.now())
+
+
+class PrivacyServicer(privacy_rpc.PrivacyServiceServicer):
+    """`holdfast.privacy.v1.PrivacyService`, of the inventory."""
+
+    def __init__(self, use_case: Privacy[Inventory]) -> None:
+        """Serve this use case."""
+        self._privacy = use_case
+
+    async def ExportUser(
+        self, request: privacy.ExportUserRequest, context: Any
+    ) -> AsyncIterator[privacy.UserRecord]:
+        """See the contract."""
+        async for record in self._privacy.export(request.user_id):
+            yield translate.user_record(record)
+
+    async def EraseUser(
+        self, request: privacy.EraseUserRequest, context: Any
+    ) -> privacy.EraseUserResponse:
+        """See the contract."""
+        before = request.before if request.HasField("before") else None
+        counts = await self._privacy.erase(
+            request.user_id,
+            request.replacement,
+            before and before.ToDatetime(UTC),
+            validate_only=request.validate_only,
+        )
+        return translate.erased(counts)
 
 
 def _owner() -> str | None:

@@ -1,11 +1,13 @@
 """Between messages and domain objects. Nothing else in this service sees a message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from holdfast.inventory.v1 import inventory_pb2 as pb
+from holdfast.privacy.v1 import privacy_pb2 as privacy
 
-from chassis.messages import decimal, seconds, timestamp
+from chassis.messages import decimal, seconds, struct, timestamp
+from chassis.privacy import Record
 from inventory_svc.domain.event import Event
 from inventory_svc.domain.reservation import Reservation
 from inventory_svc.usecases.events import EventPage, NewEvent, SeatPage
@@ -88,3 +90,20 @@ def reservations(values: Sequence[Reservation], now: datetime) -> list[pb.Reserv
         )
         for one in values
     ]
+
+
+def without_person(stored: bytes, user_id: str) -> bytes:  # noqa: ARG001
+    """What it is given: the inventory stores no messages."""
+    return stored
+
+
+def user_record(record: Record) -> privacy.UserRecord:
+    """A row of a person's as a message."""
+    fields = struct(record.fields)
+    return privacy.UserRecord(kind=record.kind, name=record.name, fields=fields)
+
+
+def erased(counts: Mapping[str, int]) -> privacy.EraseUserResponse:
+    """Rows by table as a message."""
+    rows = [privacy.EraseUserResponse.Count(kind=kind, rows=rows) for kind, rows in counts.items()]
+    return privacy.EraseUserResponse(counts=rows)

@@ -8,6 +8,7 @@ from typing import Protocol
 from chassis.cards import Method
 from chassis.events import Outbox
 from chassis.idempotency import Keys
+from chassis.privacy import HasPersonalData
 from payment_svc.domain.log import LogEntry
 from payment_svc.domain.outcome import Notice, Outcome
 from payment_svc.domain.payment import Payment, Refund
@@ -152,7 +153,7 @@ class Counted:
     oldest: datetime | None
 
 
-class Ledger(Protocol):
+class Ledger(HasPersonalData, Protocol):
     """The stored payments and refunds, within one unit of work."""
 
     @property
@@ -181,7 +182,7 @@ class Ledger(Protocol):
         """The payments, and the refunds, about which providers are still to be asked."""
 
     async def may_charge(self, booking_reference: str) -> bool:
-        """Whether a booking was not called off. Nobody calls it off before this unit ends."""
+        """Whether a booking was not called off, nor its payer erased, before this unit ends."""
 
     async def is_called_off(self, booking_reference: str) -> bool:
         """Whether a booking was called off. Somebody may do so at the same moment."""

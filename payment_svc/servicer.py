@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from holdfast.auth.v1 import access_pb2
 from holdfast.payment.v1 import payment_pb2 as pb
 from holdfast.payment.v1 import payment_pb2_grpc as rpc
+from holdfast.privacy.v1 import privacy_pb2 as privacy
+from holdfast.privacy.v1 import privacy_pb2_grpc as privacy_rpc
 
 from chassis import context as call_context
 from chassis import tracing
 from chassis.access import access_of
 from chassis.events import EventFeed
 from chassis.idempotency import read_key
+from chassis.privacy import Privacy
 from payment_svc import translate
+from payment_svc.ports import Ledger
 from payment_svc.usecases.cancel_payment import CancelPayment
 from payment_svc.usecases.process_payment import ProcessPayment
 from payment_svc.usecases.read_payments import ListKnownCards, ReadPayments
@@ -22,7 +27,9 @@ from payment_svc.usecases.webhooks import Webhooks
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PaymentService"]
 NAME = SERVICE.full_name
-ACCESS = access_of([SERVICE], access_pb2.scopes, access_pb2.open)
+PRIVACY = privacy.DESCRIPTOR.services_by_name["PrivacyService"]
+PRIVACY_NAME = PRIVACY.full_name
+ACCESS = access_of([SERVICE, PRIVACY], access_pb2.scopes, access_pb2.open)
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,34 @@ class PaymentServicer(rpc.PaymentServiceServicer):
         """See the contract."""
         async for event in self._do.events.stream(self._do.events.position(request.cursor)):
             yield translate.payment_event(event, self._do.events.cursor(event))
+
+
+class PrivacyServicer(privacy_rpc.PrivacyServiceServicer):
+    """`holdfast.privacy.v1.PrivacyService`, of payments."""
+
+    def __init__(self, use_case: Privacy[Ledger]) -> None:
+        """Serve this use case."""
+        self._privacy = use_case
+
+    async def ExportUser(
+        self, request: privacy.ExportUserRequest, context: Any
+    ) -> AsyncIterator[privacy.UserRecord]:
+        """See the contract."""
+        async for record in self._privacy.export(request.user_id):
+            yield translate.user_record(record)
+
+    async def EraseUser(
+        self, request: privacy.EraseUserRequest, context: Any
+    ) -> privacy.EraseUserResponse:
+        """See the contract."""
+        before = request.before if request.HasField("before") else None
+        counts = await self._privacy.erase(
+            request.user_id,
+            request.replacement,
+            before and before.ToDatetime(UTC),
+            validate_only=request.validate_only,
+        )
+        return translate.erased(counts)
 
 
 def _caller() -> str:

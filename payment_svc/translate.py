@@ -1,11 +1,13 @@
 """Between messages and domain objects. Nothing else in this service sees a message."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from holdfast.payment.v1 import payment_pb2 as pb
+from holdfast.privacy.v1 import privacy_pb2 as privacy
 
 from chassis.events import Event
-from chassis.messages import decimal, payment_method, timestamp
+from chassis.messages import decimal, payment_method, struct, timestamp
+from chassis.privacy import Record
 from payment_svc.domain.log import LogEntry
 from payment_svc.domain.payment import Payment, Refund
 from payment_svc.ports import KnownCard
@@ -142,3 +144,24 @@ def _log_entry(value: LogEntry) -> pb.PaymentLogEntry:
         refund_id=value.saying.refund_id,
         status=value.status,
     )
+
+
+def without_person(stored: bytes, user_id: str) -> bytes:
+    """A stored payment, of this user instead of another, and of no card in particular."""
+    message = pb.Payment.FromString(stored)
+    message.user_id = user_id
+    message.payment_method.ClearField("brand")
+    message.payment_method.ClearField("last_four")
+    return message.SerializeToString()
+
+
+def user_record(record: Record) -> privacy.UserRecord:
+    """A row of a person's as a message."""
+    fields = struct(record.fields, pb.Payment.FromString)
+    return privacy.UserRecord(kind=record.kind, name=record.name, fields=fields)
+
+
+def erased(counts: Mapping[str, int]) -> privacy.EraseUserResponse:
+    """Rows by table as a message."""
+    rows = [privacy.EraseUserResponse.Count(kind=kind, rows=rows) for kind, rows in counts.items()]
+    return privacy.EraseUserResponse(counts=rows)

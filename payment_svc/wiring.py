@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+import grpc.aio
 from holdfast.payment.v1 import payment_pb2_grpc as rpc
+from holdfast.privacy.v1 import privacy_pb2_grpc as privacy_rpc
 
 from chassis.bell import Bell
 from chassis.clock import Clock, SystemClock
 from chassis.database import Database, DatabaseTransactions
 from chassis.events import POLL_S, EventFeed
 from chassis.ids import Ids
+from chassis.privacy import Privacy
 from chassis.program import Program
 from chassis.retention import INTERVAL_S
 from chassis.server import Hosted
@@ -29,7 +32,14 @@ from payment_svc.providers.mock import MockBehaviour, MockProvider
 from payment_svc.providers.mock_ledger import MockLedger
 from payment_svc.providers.mock_webhooks import MockWebhooks
 from payment_svc.providers.observed import ObservedProvider
-from payment_svc.servicer import ACCESS, NAME, PaymentServicer, UseCases
+from payment_svc.servicer import (
+    ACCESS,
+    NAME,
+    PRIVACY_NAME,
+    PaymentServicer,
+    PrivacyServicer,
+    UseCases,
+)
 from payment_svc.usecases import census
 from payment_svc.usecases.asking import Asking
 from payment_svc.usecases.cancel_payment import CancelPayment
@@ -96,13 +106,20 @@ async def wire(  # noqa: PLR0913 - a test gives a clock and a provider, a progra
     )
     forget = retention(transactions, clock, kept)
 
+    privacy = Privacy(transactions, clock, translate.without_person)
+
+    def register(server: grpc.aio.Server) -> None:
+        rpc.add_PaymentServiceServicer_to_server(servicer, server)
+        privacy_rpc.add_PrivacyServiceServicer_to_server(PrivacyServicer(privacy), server)
+
     async def close() -> None:
         await opened.close()
         await database.close()
 
     return Hosted(
         name=NAME,
-        register=lambda server: rpc.add_PaymentServiceServicer_to_server(servicer, server),
+        others=(PRIVACY_NAME,),
+        register=register,
         access=ACCESS,
         ready=database.ping,
         close=close,

@@ -112,3 +112,15 @@ class SagaNotParked(DomainError):
             f"saga {name} of booking {booking_id} is {state}, and not parked",
             {"bookingId": booking_id, "name": name, "state": state},
         )
+
+
+class UserHasOpenBookings(DomainError):
+    """Something of a user who is to be erased is not over."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "USER_HAS_OPEN_BOOKINGS"
+
+    def __init__(self, open_ones: Iterable[str]) -> None:
+        """Name the bookings."""
+        names = joined(open_ones)
+        super().__init__(f"these bookings of the user are not over: {names}", {"bookings": names})

@@ -9,7 +9,7 @@ import hashlib
 import json
 import secrets
 from asyncio import timeout
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -70,6 +70,10 @@ class NoAnswers:
     async def release(self, owner: str, key: str, claim: OurClaim) -> None:
         """Release nothing."""
 
+    async def forget(self, owner: str, keys: Sequence[str]) -> bool:  # noqa: ARG002
+        """There is nothing to forget."""
+        return True
+
     async def close(self) -> None:
         """Close nothing."""
 
@@ -106,6 +110,11 @@ class RedisAnswers:
         """Forget a claim, unless it is over and somebody else's is there."""
         name = _name(owner, key)
         await self._run(RELEASE, name, _value(claim))
+
+    async def forget(self, owner: str, keys: Sequence[str]) -> bool:
+        """Forget what keys were answered; false if that may have failed."""
+        names = [_name(owner, key) for key in keys]
+        return await self._within_budget(lambda: self._redis.delete(*names)) is not None
 
     async def close(self) -> None:
         """Close all connections."""

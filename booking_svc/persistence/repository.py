@@ -25,6 +25,7 @@ from booking_svc.domain.booking import (
     Failure,
     PaymentStatus,
 )
+from booking_svc.persistence.personal import SqlPersonalData
 from booking_svc.persistence.sagas import OPEN, SqlSagas
 from booking_svc.persistence.tables import (
     booking_seats,
@@ -51,6 +52,7 @@ class SqlBookings:
         self.keys = KeysTable(connection, idempotency_keys)
         self.sagas = SqlSagas(connection)
         self.outbox = OutboxTable(connection, outbox, outbox_counter)
+        self.personal = SqlPersonalData(connection)
 
     async def purge_keys(self, before: datetime, limit: int) -> int:
         """Delete keys older than `before`, `limit` at most, and say how many."""

@@ -63,3 +63,17 @@ class ReservationNotActive(_ReservationError):
     kind = Kind.FAILED_PRECONDITION
     reason = "RESERVATION_NOT_ACTIVE"
     text = "the reservation is not active"
+
+
+class UserHasOpenBookings(DomainError):
+    """Something of a user who is to be erased is not over."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "USER_HAS_OPEN_BOOKINGS"
+
+    def __init__(self, open_ones: Iterable[int]) -> None:
+        """Name the reservations."""
+        names = joined(open_ones)
+        super().__init__(
+            f"these reservations of the user are not over: {names}", {"reservations": names}
+        )

@@ -29,6 +29,7 @@ from inventory_svc.domain.reservation import (
     Reservation,
     ReservationStatus,
 )
+from inventory_svc.persistence.personal import SqlPersonalData
 from inventory_svc.persistence.tables import events, idempotency_keys, reservations, seats
 
 # Rows in one insert: far below the packet limit of a server, and few round trips for 100,000 seats.
@@ -42,6 +43,7 @@ class SqlInventory:
         """Work on this connection."""
         self._connection = connection
         self.keys = KeysTable(connection, idempotency_keys)
+        self.personal = SqlPersonalData(connection)
 
     async def add_event(self, event: Event, new_seats: Sequence[Seat]) -> None:
         """Store an event and its seats."""

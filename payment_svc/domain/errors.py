@@ -1,8 +1,9 @@
 """The refusals of the payment adapter."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
-from chassis.errors import DomainError, Kind
+from chassis.errors import DomainError, Kind, joined
 
 
 class PaymentNotFound(DomainError):
@@ -63,3 +64,15 @@ class WebhookRefused(DomainError):
     def __init__(self) -> None:
         """Say no more than that."""
         super().__init__("the webhook is refused")
+
+
+class UserHasOpenBookings(DomainError):
+    """Something of a user who is to be erased is not over."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "USER_HAS_OPEN_BOOKINGS"
+
+    def __init__(self, open_ones: Iterable[str]) -> None:
+        """Name the payments."""
+        names = joined(open_ones)
+        super().__init__(f"these payments of the user are not over: {names}", {"payments": names})

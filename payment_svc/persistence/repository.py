@@ -26,6 +26,7 @@ from chassis.outbox import OutboxTable
 from payment_svc.domain.outcome import Answer, DeclineCode
 from payment_svc.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from payment_svc.persistence.log import LogTable
+from payment_svc.persistence.personal import SqlPersonalData
 from payment_svc.persistence.tables import (
     booking_fences,
     idempotency_keys,
@@ -46,6 +47,7 @@ class SqlLedger:
         self._connection = connection
         self.keys = KeysTable(connection, idempotency_keys)
         self.outbox = OutboxTable(connection, outbox, outbox_counter)
+        self.personal = SqlPersonalData(connection)
         self.log = LogTable(connection)
         self.webhooks = WebhooksTable(connection)
 
@@ -65,12 +67,13 @@ class SqlLedger:
         return await self._counted(payments), await self._counted(refunds)
 
     async def may_charge(self, booking_reference: str) -> bool:
-        """Whether a booking was not called off. Nobody calls it off before this unit ends."""
+        """Whether a booking was not called off, nor its payer erased, before this unit ends."""
         # Most bookings have one payment: the row is not there yet.
         if await self._add_fence(booking_reference, None, ""):
             return True
-        found = select(booking_fences.c.called_off_at).where(
-            booking_fences.c.booking_reference == booking_reference
+        fence = booking_fences.c
+        found = select(func.coalesce(fence.called_off_at, fence.erased_at)).where(
+            fence.booking_reference == booking_reference
         )
         # Shared, as the failed insert has it already: two that both asked for more would deadlock.
         found = found.with_for_update(read=True)

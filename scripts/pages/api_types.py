@@ -20,6 +20,7 @@ REASON = "holdfast.errors.v1.Reason"
 COMMON = {
     "google.type.Decimal": "A decimal number with its exact digits: a number or a text in JSON.",
     "google.protobuf.Timestamp": 'A moment in UTC: `"2026-11-16T10:30:00Z"` in JSON.',
+    "google.protobuf.Struct": "An object with any fields.",
     "google.protobuf.Duration": 'A time span in seconds: `"600s"` in JSON.',
     "google.api.HttpBody": "Bytes of any type, with their type: the body of the request as it is.",
 }

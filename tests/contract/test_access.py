@@ -37,6 +37,8 @@ GRANTED = {
     "GetSaga": ADMIN,
     "RetrySaga": ADMIN,
     "ResolveSaga": ADMIN,
+    "ExportUser": ADMIN,
+    "EraseUser": ADMIN,
     "CreateEvent": ADMIN,
     "ListEvents": BUYERS,
     "ListSeats": BOTH,
@@ -47,7 +49,9 @@ GRANTED = {
     "CancelReservations": SERVICE,
 }
 SCOPES = {"admin", "bookings", "inventory", "payments"}
-CONTRACTED = [service for services in CONTRACTS.values() for service in services]
+CONTRACTED = list(
+    {one.full_name: one for services in CONTRACTS.values() for one in services}.values()
+)
 
 
 def said(method: MethodDescriptor) -> tuple[list[str], bool]:

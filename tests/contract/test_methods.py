@@ -32,6 +32,8 @@ PROMISED = {
     "GetSaga": "GET /api/sagas/{booking_id}/{name}",
     "RetrySaga": "POST /api/sagas/{booking_id}/{name}/retry",
     "ResolveSaga": "POST /api/sagas/{booking_id}/{name}/resolve",
+    "ExportUser": NO_ROUTE,
+    "EraseUser": NO_ROUTE,
     "CreateEvent": "POST /api/inventory/events",
     "ListEvents": "GET /api/inventory/events",
     "ListSeats": "GET /api/inventory/events/{event_id}/seats",
@@ -41,7 +43,7 @@ PROMISED = {
     "ConfirmReservations": "PUT /api/inventory/reservations/confirm",
     "CancelReservations": "POST /api/inventory/reservations/cancel",
 }
-READS = ("Get", "List", "Watch", "Stream")
+READS = ("Get", "List", "Watch", "Stream", "Export")
 
 
 @pytest.fixture(params=SERVICES)

@@ -63,6 +63,8 @@ NOT_OWNED = {
     "GetSaga": "for operators: all sagas",
     "RetrySaga": "for operators: all sagas",
     "ResolveSaga": "for operators: all sagas",
+    "ExportUser": "for operators: of any user",
+    "EraseUser": "for operators: of any user",
     "CreateEvent": "for operators",
     "ListEvents": "an event is for everyone",
     "ListSeats": "an event is for everyone",

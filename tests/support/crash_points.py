@@ -32,6 +32,7 @@ WHOLE = {
     "OperateSagas.retry": "a person is there, and asks again",
     "OperateSagas.resolve": "a person is there, and asks again",
     "Retention._purge": "what it has not deleted yet it finds again",
+    "Privacy._erase": "a person is there, and asks again; each batch is whole",
     "FollowPayments._handle": "wakes sagas that wake by themselves",
     "FollowPayments._note": "events that are handled twice cost little",
     "Sagas.renew": "a lease that is not renewed is what a crash is",
@@ -69,7 +70,7 @@ def _moments(name: str) -> tuple[str, ...]:
 def units(service: str) -> list[str]:
     """Each unit of work that the use cases of a service write, as `service/Class.method`."""
     paths = sorted((ROOT / service / "usecases").glob("*.py"))
-    paths += [ROOT / "chassis" / "retention.py"]
+    paths += [ROOT / "chassis" / name for name in ("privacy.py", "retention.py")]
     paths += [ROOT / "chassis" / "events.py"] if service in TELLING else []
     found = dict.fromkeys(unit for path in paths for unit in _units_in(path))
     return [f"{service}/{unit}" for unit in found if unit not in WHOLE and unit != RECORD]

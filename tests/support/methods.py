@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from holdfast.booking.v1 import booking_pb2, saga_pb2
 from holdfast.inventory.v1 import inventory_pb2
 from holdfast.payment.v1 import payment_pb2
+from holdfast.privacy.v1 import privacy_pb2
 
 from gateway import openapi
 from gateway.codec import Codec
@@ -21,7 +22,7 @@ from support.source import ROOT
 FILES = FileDescriptorSet.FromString((ROOT / "gen/holdfast/descriptors.binpb").read_bytes()).file
 COMMENTS = comments_of(FILES)
 # To import them is to make them known.
-KNOWN = (booking_pb2, saga_pb2, inventory_pb2, payment_pb2)
+KNOWN = (booking_pb2, saga_pb2, inventory_pb2, payment_pb2, privacy_pb2)
 
 
 def _contracts() -> dict[str, list[ServiceDescriptor]]:
@@ -30,14 +31,21 @@ def _contracts() -> dict[str, list[ServiceDescriptor]]:
         for one in file.service:
             service = descriptor_pool.Default().FindServiceByName(f"{file.package}.{one.name}")
             found.setdefault(f"{file.package.split('.')[1]}_svc", []).append(service)
-    return found
+    # What each program serves of its own.
+    everywhere = found.pop("privacy_svc")
+    return {program: services + everywhere for program, services in found.items()}
 
 
 # By the program that serves them.
 CONTRACTS = _contracts()
-METHODS: list[MethodDescriptor] = [
-    method for services in CONTRACTS.values() for service in services for method in service.methods
-]
+METHODS: list[MethodDescriptor] = list(
+    {
+        method.full_name: method
+        for services in CONTRACTS.values()
+        for service in services
+        for method in service.methods
+    }.values()
+)
 
 
 def path_of(method: MethodDescriptor) -> str:

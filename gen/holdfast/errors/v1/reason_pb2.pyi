@@ -37,6 +37,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SAGA_NOT_PARKED: _ClassVar[Reason]
     WEBHOOK_REFUSED: _ClassVar[Reason]
     CURSOR_EXPIRED: _ClassVar[Reason]
+    USER_HAS_OPEN_BOOKINGS: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 INVALID_FIELD: Reason
 TOKEN_MISSING: Reason
@@ -68,3 +69,4 @@ SAGA_NOT_FOUND: Reason
 SAGA_NOT_PARKED: Reason
 WEBHOOK_REFUSED: Reason
 CURSOR_EXPIRED: Reason
+USER_HAS_OPEN_BOOKINGS: Reason

@@ -1,0 +1,76 @@
+"""What tables have of persons: whose each row is, said once a table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, Table, delete, func, literal, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.privacy import Erasure, Place, Record
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A table, and which of its rows belong to a person."""
+
+    table: Table
+    belongs_to: Callable[[str], ColumnElement[bool]]
+
+    def rows(self, user_id: str) -> Select[tuple[object, ...]]:
+        """Its rows of a person."""
+        return select(self.table).where(self.belongs_to(user_id))
+
+
+class PersonalTables:
+    """The reading half of `PersonalData`, on a connection."""
+
+    def __init__(self, connection: AsyncConnection, owned: Sequence[Owned]) -> None:
+        """Read these tables."""
+        self._connection = connection
+        self._owned = {one.table.name: one for one in owned}
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The tables in which there may be something."""
+        return tuple(self._owned)
+
+    async def records(
+        self, kind: str, user_id: str, after: Place | None, limit: int
+    ) -> list[Record]:
+        """What a table has of a person, in order, from a place on."""
+        owned = self._owned[kind]
+        key = list(owned.table.primary_key)
+        found = owned.rows(user_id)
+        if after is not None:
+            last = [literal(value, column.type) for column, value in zip(key, after, strict=True)]
+            found = found.where(tuple_(*key) > tuple_(*last))
+        rows = await self._connection.execute(found.order_by(*key).limit(limit))
+        return [
+            Record(kind, tuple(row[column.name] for column in key), dict(row))
+            for row in rows.mappings()
+        ]
+
+    async def count(self, user_id: str) -> dict[str, int]:
+        """How many rows each table has of a person; those without any are left out."""
+        counts = {}
+        for kind, owned in self._owned.items():
+            counted = select(func.count()).select_from(owned.table)
+            number = await self._connection.scalar(counted.where(owned.belongs_to(user_id)))
+            if number:
+                counts[kind] = int(number)
+        return counts
+
+
+async def delete_keys(
+    connection: AsyncConnection, table: Table, erasure: Erasure, limit: int
+) -> dict[str, int]:
+    """Delete a person's idempotency keys, `limit` at most."""
+    key = table.c.idempotency_key
+    mine = select(key).where(table.c.owner == erasure.user_id, table.c.created_at < erasure.before)
+    found = list((await connection.execute(mine.order_by(key).limit(limit))).scalars())
+    if not found:
+        return {}
+    of_these = (table.c.owner == erasure.user_id) & key.in_(found)
+    done = await connection.execute(delete(table).where(of_these))
+    # Another may have been faster: then there was something to do all the same.
+    return {table.name: max(1, done.rowcount)}
