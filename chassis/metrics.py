@@ -105,6 +105,12 @@ LAST_SUCCESS = Gauge(
     ["worker"],
 )
 
+CERTIFICATE_ENDS = Gauge(
+    "holdfast_certificate_ends_timestamp_seconds",
+    "When the certificate of a setting is over, as the program has it now, in seconds since 1970",
+    ["setting"],
+)
+
 
 class MetricsAddressTaken(Exception):
     """Metrics cannot be served where they were to be; the text says what to do."""
@@ -122,6 +128,11 @@ def watch_pool(
     CONNECTIONS.labels(database, pool, "in_use").set_function(in_use)
     CONNECTIONS.labels(database, pool, "idle").set_function(idle)
     CONNECTIONS_MAX.labels(database, pool).set(most)
+
+
+def watch_certificate(setting: str, ends_at: Callable[[], float]) -> None:
+    """Read when the certificate of a setting is over, whenever that is asked."""
+    CERTIFICATE_ENDS.labels(setting).set_function(ends_at)
 
 
 @asynccontextmanager

@@ -134,6 +134,7 @@ async def _serve(program: Program) -> int:
             # Whatever removes something waits to be asked for: the version before may come back.
             await migrations.migrate(database, program.migrations, [Phase.PRE])
         await migrations.require_current(database, program.migrations, program.name)
+        tls.watch()
         await stack.enter_async_context(
             metrics.served(program.name, settings.metrics_listen, tls.server_context())
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from chassis import metrics
 from chassis.context import Caller
 from chassis.settings import SettingsError
 from chassis.tls_files import Material, TlsFiles, Unusable, server_context
@@ -84,10 +85,23 @@ class Tls:
         )
 
     def server_context(self) -> ssl.SSLContext | None:
-        """What a server that is not gRPC's speaks TLS with; none: plaintext."""
+        """What a server that is not gRPC's speaks TLS with; none: plaintext.
+
+        Raises:
+            SettingsError: the files cannot be used for that.
+        """
         if not self.settings.cert_file:
             return None
-        return server_context(self._files, self.settings.cert_file, self.settings.key_file)
+        try:
+            return server_context(self._files, self.settings.cert_file, self.settings.key_file)
+        except Unusable as error:
+            message = f"TLS_CERT_FILE: {error}"
+            raise SettingsError(message) from None
+
+    def watch(self) -> None:
+        """Let the metrics say when the certificate is over."""
+        if self.settings.cert_file:
+            metrics.watch_certificate("TLS_CERT_FILE", self._files.ends_at)
 
 
 # What has no TLS: loopback in tests, and programs that are told of none.

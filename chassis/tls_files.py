@@ -110,6 +110,10 @@ class TlsFiles:
         self._look_at_s = time.monotonic() + LOOK_EVERY_S
         self._told = ""
 
+    def ends_at(self) -> float:
+        """When the certificate is over, in seconds since 1970."""
+        return _certificates(self.current().certificate)[0].not_valid_after_utc.timestamp()
+
     def current(self) -> Material:
         """What they hold; the same object until that changes."""
         if time.monotonic() < self._look_at_s:
@@ -149,9 +153,16 @@ def server_context(files: TlsFiles, certificate_file: str, key_file: str) -> ssl
     """For servers that speak TLS by Python's `ssl`: each handshake takes what the files hold then.
 
     It asks the other side for no certificate.
+
+    Raises:
+        Unusable: OpenSSL does not take them: too short a key, for one.
     """
     make: Callable[[], ssl.SSLContext] = lambda: _server_context(certificate_file, key_file)  # noqa: E731
-    first, known = make(), files.current()
+    try:
+        first, known = make(), files.current()
+    except (OSError, ssl.SSLError) as error:
+        message = f"{certificate_file} and {key_file} cannot be used: {error}"
+        raise Unusable(message) from None
     present = first
 
     def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:

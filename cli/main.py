@@ -78,12 +78,13 @@ def up(
     'python -m booking_svc --help'.
     """
     addresses = load(Addresses)
+    https = tls or bool(os.environ.get("GATEWAY_TLS_CERT_FILE"))
     keys, made = signing.find_or_make()
     if made:
         _say(f"made a secret for development: {signing.SECRET_FILE} (only you can read it)")
     settings = {"AUTH_JWT_SECRET": keys.secret}
     if not {"PAYMENT_PROVIDER", "PAYMENT_WEBHOOK_SECRETS"} & os.environ.keys():
-        settings |= stack.webhooks(addresses, "https" if tls else "http")
+        settings |= stack.webhooks(addresses, "https" if https else "http")
     own = _certified() if tls else lambda _: {}
     stacked = stack.Stack(addresses, settings, Path(), _say, own)
     # Ctrl-C is how this command is meant to end.
@@ -150,6 +151,7 @@ def demo(
             keys = signing.find()
         else:
             _say("no stack runs here: starting one in a temporary folder")
+            stack.without_tls()
             addresses, keys = _temporary_stack(opened)
         payment = opened.enter_context(calls.open_channel(addresses.target(PAYMENT)))
         desk = Desk(PAYMENT, payment, addresses.target(PAYMENT), keys.minter, USER, "payments")

@@ -32,6 +32,7 @@ LOOK_EVERY_S = 0.1
 SECRET_BYTES = 24
 LOG_LINES_SHOWN = 15
 WEBHOOKS = "/api/payment/webhooks/mock"
+TLS_PREFIXES = ("TLS_", "GATEWAY_TLS_")
 PORTS_NEAR_THE_END = 65_000
 
 
@@ -189,6 +190,12 @@ def webhooks(addresses: Addresses, scheme: str = "http") -> dict[str, str]:
         "PAYMENT_WEBHOOK_SECRETS": secret,
         "PAYMENT_MOCK_WEBHOOK_URL": f"{scheme}://{addresses.target(GATEWAY)}{WEBHOOKS}",
     }
+
+
+def without_tls() -> None:
+    """Forget what the environment says of TLS: what is meant for another stack is not for ours."""
+    for name in [name for name in os.environ if name.startswith(TLS_PREFIXES)]:
+        del os.environ[name]
 
 
 def at_a_good_pace() -> dict[str, str]:

@@ -18,7 +18,7 @@ import uvloop
 from chassis import logs, metrics, probe, tracing
 from chassis.settings import SettingsError, describe, load, load_together
 from chassis.tls import Tls
-from chassis.tls_files import TlsFiles, server_context
+from chassis.tls_files import TlsFiles, Unusable, server_context
 from chassis.tls_settings import TlsSettings, require_private
 from gateway import wiring
 from gateway.config import GatewaySettings
@@ -119,7 +119,15 @@ def _check_listeners(settings: GatewaySettings, tls: TlsSettings) -> None:
 
 def _https(settings: GatewaySettings) -> ssl.SSLContext | None:
     certificate, key = settings.tls_cert_file, settings.tls_key_file
-    return server_context(TlsFiles(certificate, key), certificate, key) if certificate else None
+    if not certificate:
+        return None
+    try:
+        files = TlsFiles(certificate, key)
+        metrics.watch_certificate("GATEWAY_TLS_CERT_FILE", files.ends_at)
+        return server_context(files, certificate, key)
+    except Unusable as error:
+        message = f"GATEWAY_TLS_CERT_FILE: {error}"
+        raise SettingsError(message) from None
 
 
 async def _serve(settings: GatewaySettings, tls: Tls) -> None:
@@ -129,6 +137,7 @@ async def _serve(settings: GatewaySettings, tls: Tls) -> None:
         stack.push_async_callback(asyncio.to_thread, tracing.configure(NAME))
         with _listening(settings.listen) as listener:
             # Inside, as the services do; else as outside.
+            tls.watch()
             inside = tls.server_context() or https
             await stack.enter_async_context(metrics.served(NAME, settings.metrics_listen, inside))
             app = await stack.enter_async_context(wiring.opened(settings, stopping, tls))

@@ -3,17 +3,21 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric import rsa
 from support.certificates import Authority, Files
 
 from chassis import metrics, tls_files
 from chassis.metrics import served
+from chassis.settings import SettingsError
 from chassis.tls import Tls
 from chassis.tls_files import TlsFiles, server_context
 from chassis.tls_settings import TlsSettings
@@ -163,6 +167,28 @@ def test_a_handshake_that_hangs_is_cut(
 
     with asyncio.Runner(loop_factory=program._Loop) as runner:
         runner.run(silent())
+
+
+async def test_when_a_certificate_is_over(authority: Authority) -> None:
+    """The metrics say when a certificate is over, of the one that the program has now."""
+    files = authority.files("payment_svc")
+    own = Tls(TlsSettings(**files.settings))
+    own.watch()
+    read = metrics.CERTIFICATE_ENDS.labels("TLS_CERT_FILE")
+    soon = read._child_samples()[0].value - time.time()
+    assert 3000 < soon < 4000
+    files.become(authority.files("payment_svc", called="next", lasts=timedelta(days=9)))
+    assert read._child_samples()[0].value - time.time() > 700_000
+
+
+def test_a_key_that_is_too_weak(authority: Authority) -> None:
+    """A pair that fits, and that OpenSSL does not take, is told by its setting."""
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is the point
+    files = authority.files("weak", key=weak)
+    with pytest.raises(
+        SettingsError, match=r"^TLS_CERT_FILE: .*weak.pem.* cannot be used: .*SMALL"
+    ):
+        Tls(TlsSettings(**files.settings)).server_context()
 
 
 async def test_metrics_over_https(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

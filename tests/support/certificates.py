@@ -8,11 +8,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 HOUR = timedelta(hours=1)
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 HERE = ("127.0.0.1", "localhost")
 
 
@@ -59,7 +60,7 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)  # noqa: FBT003
         self.file.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def files(
+    def files(  # noqa: PLR0913 - what can be wrong with one
         self,
         name: str,
         *,
@@ -67,9 +68,10 @@ class Authority:
         uri: str = "",
         lasts: timedelta = HOUR,
         called: str = "",
+        key: Key | None = None,
     ) -> Files:
         """A certificate for a name and these hosts; over already if it lasts less than nothing."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names: list[x509.GeneralName] = [_host(one) for one in (name, *hosts)]
         if uri:
@@ -83,9 +85,7 @@ class Authority:
         return files
 
 
-def _builder(
-    subject: x509.Name, key: ec.EllipticCurvePrivateKey, lasts: timedelta
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, key: Key, lasts: timedelta) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

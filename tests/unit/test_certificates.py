@@ -10,9 +10,10 @@ from cryptography import x509
 
 from chassis import tls_files
 from chassis.tls_settings import TlsSettings
-from cli import certificates, main
+from cli import certificates, main, stack
 from cli.failure import Failure
 
+OTHERS = {"TLS_CERT_FILE": "x", "GATEWAY_TLS_KEY_FILE": "y", "BOOKING_LISTEN": "127.0.0.1:1"}
 NAMES = ("booking_svc", "payment_svc", "inventory_svc", "gateway", "holdfast")
 
 
@@ -112,6 +113,14 @@ def test_half_an_authority(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"is of no use, .*: delete both"):
         certificates.make(tmp_path, ["one"])
     assert held(tmp_path) == before
+
+
+def test_a_stack_of_its_own_has_no_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates for another stack are forgotten before a temporary one is started."""
+    for name, value in OTHERS.items():
+        monkeypatch.setenv(name, value)
+    stack.without_tls()
+    assert {name for name in OTHERS if name in os.environ} == {"BOOKING_LISTEN"}
 
 
 def test_what_is_missing_is_made(tmp_path: Path) -> None:
