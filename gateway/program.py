@@ -38,18 +38,23 @@ KEEP_ALIVE_S = 30
 BACKLOG = 1024
 # As long as the headers of a request may take: see `gateway.connection`.
 HANDSHAKE_TIMEOUT_S = 10.0
+# Who does not answer when a connection is closed: a stop in order waits for that.
+FAREWELL_TIMEOUT_S = 2.0
 # What can be wrong with what it is given to serve, or with where.
 MISTAKES = (ContractError, RuleError, RouteConflict, PagesError, metrics.MetricsAddressTaken)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Loop(uvloop.Loop):
-    """Bounds what a caller may take for the handshake of TLS, of which uvicorn says nothing."""
+    """Bounds what a caller may take for beginning TLS and ending it; uvicorn leaves that open."""
 
     async def create_server(self, *args: Any, **kwargs: Any) -> Any:
         """Listen, as the other loops do."""
         if kwargs.get("ssl") is not None:
-            kwargs |= {"ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S}
+            kwargs |= {
+                "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S,
+                "ssl_shutdown_timeout": FAREWELL_TIMEOUT_S,
+            }
         return await super().create_server(*args, **kwargs)
 
 

@@ -169,6 +169,56 @@ def test_a_handshake_that_hangs_is_cut(
         runner.run(silent())
 
 
+class Goodbye(asyncio.Protocol):
+    """Closes a connection as soon as it is there, and tells when it is gone."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.gone.set()
+
+
+async def greeted(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext
+) -> None:
+    """Shake hands by TLS, and do no more, whatever comes."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    connection = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    while True:
+        try:
+            connection.do_handshake()
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            incoming.write(await reader.read(65_536))
+        else:
+            writer.write(outgoing.read())
+            return
+
+
+def test_a_farewell_that_is_not_answered(
+    monkeypatch: pytest.MonkeyPatch, authority: Authority
+) -> None:
+    """A caller who does not take part in the end of a connection does not hold up the gateway."""
+    monkeypatch.setattr(program, "FAREWELL_TIMEOUT_S", 0.05)
+    files, protocol = authority.files("gateway"), Goodbye()
+
+    async def silent() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: protocol, "127.0.0.1", 0, ssl=context_of(files))
+        async with server, asyncio.timeout(WAIT_S):
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            await greeted(reader, writer, trusting(authority))
+            await protocol.gone.wait()
+            writer.close()
+
+    with asyncio.Runner(loop_factory=program._Loop) as runner:
+        runner.run(silent())
+
+
 async def test_when_a_certificate_is_over(authority: Authority) -> None:
     """The metrics say when a certificate is over, of the one that the program has now."""
     files = authority.files("payment_svc")
