@@ -42,7 +42,7 @@ GROWTH_MIB = 100
 # Some 100 KiB, compressed.
 BOMB = bytes(110 * MIB)
 WAIT_S = 30.0
-FLOOD_S = 1.0
+FLOOD_S = 0.5
 STREAMS = 20_000
 Flood = Callable[[Connection, int], Awaitable[None]]
 
