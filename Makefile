@@ -7,7 +7,7 @@ MINUTES ?= 60
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down demo test soak bench check gen docs lock format clean
+.PHONY: help setup run up down demo cluster proof test soak bench check gen docs lock format clean
 
 help:  ## Show this help.
 	@echo "Holdfast: bookings that are paid for exactly once, whatever fails in between."
@@ -31,6 +31,12 @@ down:  ## Stop what `make up` started; the data stays.
 
 demo: setup  ## Make a whole booking and show each step; SCENARIO=NAME: with what `holdfast cards` foretells.
 	@exec $(BIN)/holdfast demo $(if $(SCENARIO),--scenario "$(SCENARIO)")
+
+cluster: setup  ## Start three databases, Redis with Sentinel and two of each service: kill what you like.
+	@exec $(BIN)/holdfast cluster
+
+proof: setup  ## Kill each process of such a cluster in turn under load, and audit; some five minutes.
+	@exec $(BIN)/holdfast cluster --prove
 
 test: setup  ## Run every test, on SQLite and on a private MariaDB.
 	@scripts/test-servers

@@ -125,5 +125,5 @@ def missing(what: str, package: str) -> str:
     """What to do about something that is not installed."""
     return (
         f"there is no {what} here. On Debian: apt-get install --no-install-recommends"
-        f" mariadb-server galera-4 rsync redis-server redis-sentinel ({what} is in {package})"
+        f" mariadb-server galera-4 rsync redis-server ({what} is in {package})"
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from google.type.decimal_pb2 import Decimal
 from holdfast.inventory.v1 import inventory_pb2 as pb
 from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
-from rich.table import Table
 
 from cli import calls, signing
 from cli.cluster.cluster import LOGS, Cluster
@@ -147,10 +146,9 @@ def _audit(cluster: Cluster, say: Say) -> bool:
 
 
 def _show(kills: list[Kill], seen: Seen) -> None:
-    table = Table(
-        "killed", "no booking for", "booked meanwhile", "errors that buyers saw", box=None
-    )
-    for one in kills:
-        table.add_row(one.name, f"{one.gap_s:.1f} s", str(one.booked), one.errors)
-    out.print(table)
-    out.print(f"{len(seen.confirmed_at)} bookings confirmed, {seen.failed} failed")
+    """Print it as a table of Markdown, which `docs/scaling.md` has."""
+    lines = ["| killed | no booking for | booked meanwhile | errors that buyers saw |"]
+    lines.append("|---|---|---|---|")
+    lines += [f"| {one.name} | {one.gap_s:.1f} s | {one.booked} | {one.errors} |" for one in kills]
+    lines += ["", f"{len(seen.confirmed_at)} bookings confirmed, {seen.failed} failed"]
+    out.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
