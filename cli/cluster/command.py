@@ -68,10 +68,9 @@ def _run(ports: Ports) -> None:
 
 
 def _show(running: Cluster, event_id: int, token: str) -> None:
-    table = Table("part", "address", "process", "log", box=None, pad_edge=False)
-    table.padding = (0, 3, 0, 0)
+    table = Table("part", "address", "process", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for part in reversed(running.parts):
-        table.add_row(part.name, f"127.0.0.1:{part.port}", str(part.pid), str(part.log))
+        table.add_row(part.name, f"127.0.0.1:{part.port}", str(part.pid))
     out.print(table)
     out.print("\n[bold]Book two seats:[/] paste this in another terminal, again and again.")
     guide.show_first_booking(out, f"127.0.0.1:{running.ports.gateway}", event_id, token)
