@@ -44,7 +44,7 @@ class Operations {
         "section",
         { "aria-labelledby": "h-latest" },
         h("div", { class: "head" }, h("h2", { id: "h-latest" }, "Latest bookings"), h("p", { class: "actions" }, h("label", { for: "status" }, "Status"), select)),
-        h("div", { class: "card scroll", tabindex: 0, role: "region", "aria-labelledby": "h-latest" }, h("table", { class: "latest" }, h("thead", {}, h("tr", {}, ...heads.map((one) => h("th", { scope: "col", class: one === "total" && "number" }, one)))), this.latest)),
+        h("div", { class: "card scroll", tabindex: 0, role: "region", "aria-label": "Table of bookings" }, h("table", { class: "latest" }, h("thead", {}, h("tr", {}, ...heads.map((one) => h("th", { scope: "col", class: one === "total" && "number" }, one)))), this.latest)),
       ),
     ];
   }

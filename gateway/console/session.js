@@ -16,9 +16,7 @@ export function takeFromAddress() {
 }
 
 export function signIn(text) {
-  const read = claimsOf(text.trim());
-  if (read === null) return leave("This is no token: a token has three parts, with points between them.");
-  if (isOver(read)) return leave(overSince(read));
+  if (claimsOf(text.trim()) === null) return leave("This is no token: a token has three parts, with points between them.");
   sessionStorage.setItem(PLACE, text.trim());
   why = "";
   tell();
@@ -58,18 +56,13 @@ export function onChange(listener) {
 
 // A call was refused because of the token.
 export function refused(error) {
-  const read = claims();
-  if (error === "TOKEN_EXPIRED" || (read && isOver(read))) return leave(overSince(read ?? {}));
+  if (error === "TOKEN_EXPIRED") return leave(overSince(claims() ?? {}));
   leave("The services refuse this token: it is of another stack, or altered. Paste another one.");
 }
 
 function overSince(read) {
   const at = read.exp ? ` since ${new Date(read.exp * 1000).toLocaleTimeString()}` : "";
   return `Your token is over${at}. Paste a new one: what you have begun goes on, and is shown again.`;
-}
-
-function isOver(read) {
-  return typeof read.exp === "number" && read.exp * 1000 <= Date.now();
 }
 
 function claimsOf(text) {

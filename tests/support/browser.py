@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from playwright.async_api import ConsoleMessage, Page, Request, Response, async_playwright, expect
@@ -12,6 +13,7 @@ from support import chromium
 # As root there is no sandbox; and it is to ask for nothing by itself.
 OPTIONS = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
 WAIT_S = 30.0
+VIEWPORT = {"width": 1200, "height": 1600}
 REFUSED = 400
 
 
@@ -42,16 +44,22 @@ class Seen:
             self.wrong.append(f"console: {message.text}")
 
 
+# What a policy refuses is said in the console, too, as an error.
+TELL_VIOLATIONS = """addEventListener("securitypolicyviolation",
+    (event) => console.error("policy:", event.violatedDirective, event.blockedURI))"""
+
+
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[tuple[Page, Seen]]:
-    """A page in a browser of its own, which knows nothing yet."""
+async def opened(url: str, **context: Any) -> AsyncIterator[tuple[Page, Seen]]:
+    """A page in a browser of its own, which knows nothing yet. `context` as in Playwright."""
     path = chromium.executable()
     if path is None:
         pytest.skip(f"no Chromium: install it, or name it in {chromium.VARIABLE}")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=OPTIONS)
         try:
-            page = await browser.new_page(viewport={"width": 1200, "height": 1600})
+            page = await browser.new_page(**{"viewport": VIEWPORT, **context})
+            await page.add_init_script(TELL_VIOLATIONS)
             page.set_default_timeout(WAIT_S * 1000)
             expect.set_options(timeout=WAIT_S * 1000)
             seen = Seen()
