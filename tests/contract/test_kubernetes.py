@@ -12,6 +12,7 @@ from support.source import ROOT
 
 from booking_svc.config import BookingSettings
 from chassis.settings import AuthSettings, ServiceSettings, describe, is_secret, load
+from chassis.tls_settings import TlsSettings
 from gateway.config import GatewaySettings
 from inventory_svc.config import InventorySettings
 from payment_svc.config import PaymentSettings
@@ -24,11 +25,11 @@ SETTINGS = {
     "payment-svc": PaymentSettings,
 }
 SERVICES = SETTINGS.keys() - {"gateway"}
-# Settings of the transport, which all programs have.
 TLS_SETTINGS = {
-    "TLS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_PLAINTEXT_BEYOND_LOOPBACK", "TLS_SERVICES",
-    "GATEWAY_TLS_CERT_FILE", "GATEWAY_TLS_KEY_FILE",
-}  # fmt: skip
+    *(variable for variable, _, _ in describe(TlsSettings)),
+    "GATEWAY_TLS_CERT_FILE",
+    "GATEWAY_TLS_KEY_FILE",
+}
 # Good values for what a Secret has.
 SECRETS = {
     "database-url": "mysql+aiomysql://user:password@host/name",
@@ -60,7 +61,7 @@ def setting(name: str, of: str) -> str:
 
 def known(name: str) -> dict[str, bool]:
     """Every setting of a program, and whether it is a secret."""
-    classes = [SETTINGS[name]] if name == "gateway" else [SETTINGS[name], AuthSettings]
+    classes = [SETTINGS[name], TlsSettings, *([] if name == "gateway" else [AuthSettings])]
     return {
         described[0]: is_secret(field.annotation) or described[0].endswith("_DATABASE_URL")
         for one in classes
@@ -77,7 +78,7 @@ def test_every_setting_is_one_of_the_program(name: str, overlay: Manifests) -> N
     """A program is told only what it knows, and whatever is a secret by a Secret alone."""
     settings = known(name)
     for variable, value in overlay.environment(name).items():
-        assert variable in settings.keys() | TLS_SETTINGS
+        assert variable in settings
         assert isinstance(value, tuple) is settings.get(variable, False)
 
 
