@@ -99,13 +99,7 @@ async def wire(  # noqa: PLR0913 - a test gives a clock and a provider, a progra
         known_cards=ListKnownCards(opened.provider),
     )
     servicer = PaymentServicer(use_cases)
-    kept = Retentions(
-        keys_s=settings.idempotency_retention_s,
-        events_s=settings.events_retention_s,
-        webhooks_s=settings.webhooks_retention_s,
-    )
-    forget = retention(transactions, clock, kept)
-
+    forget = retention(transactions, clock, _retentions(settings))
     privacy = Privacy(transactions, clock, translate.without_person)
 
     def register(server: grpc.aio.Server) -> None:
@@ -132,6 +126,14 @@ async def wire(  # noqa: PLR0913 - a test gives a clock and a provider, a progra
             *_census(settings, records),
             *opened.workers,
         ),
+    )
+
+
+def _retentions(settings: PaymentSettings) -> Retentions:
+    return Retentions(
+        keys_s=settings.idempotency_retention_s,
+        events_s=settings.events_retention_s,
+        webhooks_s=settings.webhooks_retention_s,
     )
 
 

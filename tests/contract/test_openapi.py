@@ -50,9 +50,10 @@ def comments() -> Comments:
 
 
 def messages() -> Iterator[Descriptor]:
-    """All messages that a request or an answer holds at its top."""
-    for binding in bindings():
-        yield from (binding.method.input_type, binding.method.output_type)
+    """All messages that a request or an answer holds at its top, with a route or without."""
+    for service in descriptors.from_file(CONTRACTS, SERVICES).services.values():
+        for method in service.methods:
+            yield from (method.input_type, method.output_type)
 
 
 def examples() -> dict[str, tuple[Descriptor, Any]]:

@@ -15,7 +15,9 @@ def printed() -> str:
     # As narrow as a terminal: what is to be copied must not be broken.
     shown = Console(file=text, width=60)
     addresses = Addresses(gateway_listen="0.0.0.0:8081")
-    guide.show(shown, addresses, 987, "a.buyers.token", "an.admins.token")
+    guide.show(
+        shown, addresses, guide.Shown(987, "a.buyers.token", "an.admins.token", certificates=None)
+    )
     return text.getvalue()
 
 
