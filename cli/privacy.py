@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.timestamp_pb2 import Timestamp
 from holdfast.privacy.v1 import privacy_pb2 as pb
 from holdfast.privacy.v1 import privacy_pb2_grpc as rpc
 
@@ -133,9 +132,7 @@ def _what_there_is(desks: Mapping[str, Desk], user: str, name: str) -> tuple[Cou
         Refused: something is not over.
     """
     before = _now()
-    found = {
-        program.name: _ask(desks[program.name], user, name, before, only=True) for program in ASKED
-    }
+    found = {program.name: _ask(desks[program.name], user, name, only=True) for program in ASKED}
     return found, before
 
 
@@ -144,11 +141,11 @@ def _now() -> datetime:
 
 
 def _ask(
-    here: Desk, user: str, name: str, before: datetime, *, only: bool = False
+    here: Desk, user: str, name: str, before: datetime | None = None, *, only: bool = False
 ) -> dict[str, int]:
-    moment = Timestamp()
-    moment.FromDatetime(before)
-    request = pb.EraseUserRequest(user_id=user, replacement=name, before=moment, validate_only=only)
+    request = pb.EraseUserRequest(user_id=user, replacement=name, validate_only=only)
+    if before is not None:
+        request.before.FromDatetime(before)
     try:
         counts = here.ask(rpc.PrivacyServiceStub(here.channel).EraseUser, request).counts
     except calls.Refused as refused:

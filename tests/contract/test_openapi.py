@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message_factory import GetMessageClass
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from support.methods import METHODS
 from support.source import ROOT
 
 from gateway import descriptors, openapi
@@ -50,10 +51,9 @@ def comments() -> Comments:
 
 
 def messages() -> Iterator[Descriptor]:
-    """All messages that a request or an answer holds at its top, with a route or without."""
-    for service in descriptors.from_file(CONTRACTS, SERVICES).services.values():
-        for method in service.methods:
-            yield from (method.input_type, method.output_type)
+    """All messages that a request or an answer holds at its top, of methods without a route too."""
+    for method in METHODS:
+        yield from (method.input_type, method.output_type)
 
 
 def examples() -> dict[str, tuple[Descriptor, Any]]:
