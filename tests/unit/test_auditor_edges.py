@@ -149,9 +149,16 @@ FINE: dict[str, list[Edit]] = {
         ("booking", "outbox_counter", "name", "outbox", {"last_sequence": 5}),
     ],
     "a charge that is taken at this very moment": [charge("pay_P", settles_at=START)],
-    "events of which the oldest are deleted": [
+    "events of which the oldest are deleted": [gone("outbox", "sequence", 1)],
+    "events of which all that have numbers are deleted": [
+        gone("outbox", "sequence", number) for number in (1, 2, 3, 4)
+    ],
+    "a timeline that is forgotten, with its event": [
+        gone("saga_steps", "booking_id", GONE),
         gone("outbox", "sequence", 1),
-        booking(GONE, confirmed_at=None),
+    ],
+    "a hold of a booking that failed, forgotten": [
+        ("inventory", "reservations", "reservation_id", 1020, None)
     ],
 }
 
@@ -184,6 +191,22 @@ def test_a_refund_of_a_parked_booking_may_stay_open() -> None:
 
 
 WRONG: dict[str, tuple[list[Edit], set[str]]] = {
+    "more events missing than were deleted": (
+        [gone("outbox", "sequence", 1), gone("outbox", "event_id", 6)],
+        {"EVENT_MISSING"},
+    ),
+    "an event missing of a booking that is younger than those that are left": (
+        [
+            gone("outbox", "sequence", 1),
+            booking(CALLED_OFF, created_at=START + timedelta(seconds=1)),
+            gone("outbox", "event_id", 6),
+        ],
+        {"EVENT_MISSING"},
+    ),
+    "a reservation of what was confirmed, gone": (
+        [("inventory", "reservations", "reservation_id", 1000, None)],
+        {"SEAT_DIFFERS"},
+    ),
     "a refund in another currency": (
         [refund(currency="EUR")],
         {"REFUND_WITHOUT_PAYMENT", "RETURN_DIFFERS"},
