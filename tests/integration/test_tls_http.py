@@ -157,12 +157,14 @@ def test_a_handshake_that_hangs_is_cut(
         tls = context_of(files)
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=tls)
         plain = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
-        async with server, plain, asyncio.timeout(WAIT_S):
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-            other, kept = await asyncio.open_connection(*plain.sockets[0].getsockname())
-            assert await reader.read() == b""
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        other, kept = await asyncio.open_connection(*plain.sockets[0].getsockname())
+        try:
+            async with asyncio.timeout(WAIT_S):
+                assert await reader.read() == b""
             assert not other.at_eof()
-            for one in (writer, kept):
+        finally:
+            for one in (writer, kept, server, plain):
                 one.close()
 
     with asyncio.Runner(loop_factory=program._Loop) as runner:
@@ -209,11 +211,14 @@ def test_a_farewell_that_is_not_answered(
     async def silent() -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: protocol, "127.0.0.1", 0, ssl=context_of(files))
-        async with server, asyncio.timeout(WAIT_S):
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-            await greeted(reader, writer, trusting(authority))
-            await protocol.gone.wait()
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await greeted(reader, writer, trusting(authority))
+                await protocol.gone.wait()
+        finally:
             writer.close()
+            server.close()
 
     with asyncio.Runner(loop_factory=program._Loop) as runner:
         runner.run(silent())

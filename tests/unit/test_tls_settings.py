@@ -1,5 +1,6 @@
 """Settings of TLS: what is wrong with files is told at the start, and what is private stays so."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,13 +8,17 @@ import pytest
 from support.certificates import Authority
 from support.tokens import SECRET
 
-from chassis import tls_files
+from booking_svc.wiring import PROGRAM as BOOKING
+from chassis import program, tls_files
 from chassis.context import Caller
+from chassis.program import Program
 from chassis.settings import AuthSettings, SettingsError, load
 from chassis.tls import Identities
 from chassis.tls_files import TlsFiles
 from chassis.tls_settings import TlsSettings, is_loopback, require_listener, require_private
 from chassis.tokens import MintedServiceToken, ServiceTokenFile, service_token
+from inventory_svc.wiring import PROGRAM as INVENTORY
+from payment_svc.wiring import PROGRAM as PAYMENT
 
 SERVICES = '{"booking_svc": "inventory payments"}'
 FITS = "does not fit the certificate"
@@ -149,6 +154,25 @@ def test_what_only_this_machine_reaches(address: str, private: bool) -> None:  #
         require_private(TlsSettings(), plain, "TLS_CERT_FILE")
     assert "TLS_PLAINTEXT_BEYOND_LOOPBACK=true" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("service", [BOOKING, PAYMENT, INVENTORY], ids=lambda one: one.name)
+def test_no_plaintext_beyond_this_machine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], service: Program
+) -> None:
+    """Without TLS a service on other addresses than loopback names each, and ends with 2."""
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    monkeypatch.setenv("AUTH_JWT_SECRET", SECRET)
+    prefix = service.settings.model_config["env_prefix"]
+    listens = {f"{prefix}LISTEN": "0.0.0.0:0", f"{prefix}METRICS_LISTEN": "192.0.2.1:0"}
+    for name, value in listens.items():
+        monkeypatch.setenv(name, value)
+    assert program.main(service, ["serve"]) == 2
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first == f"{service.name}: the settings are not right:"
+    assert [line.split(":")[0].strip() for line in lines] == list(listens)
+    assert all("Set TLS_CERT_FILE and TLS_KEY_FILE" in line for line in lines)
+    assert all("TLS_PLAINTEXT_BEYOND_LOOPBACK=true" in line for line in lines)
 
 
 def test_who_a_connection_is() -> None:
