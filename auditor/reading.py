@@ -4,8 +4,9 @@ First a snapshot of each database is opened, then they are read: the moments tha
 milliseconds apart, however long the reading takes.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,10 @@ from auditor.tables import ADDED, UNSHARED, USED, WHETHER, Row, Tables, row_of
 
 # Is shown `database.table.column` and some of its values.
 Look = Callable[[str, Sequence[Any]], None]
+# A MySQL with several servers, as the services can be told of.
+SEVERAL = re.compile(
+    r"(?P<who>mysql\+aiomysql://(?:[^@]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>.*)"
+)
 # Rows at a time: enough that a step costs nothing, too few to weigh.
 BATCH = 2000
 
@@ -107,6 +112,27 @@ class _Snapshot:
 
 
 async def _open(stack: AsyncExitStack, name: str, url: str) -> _Snapshot:
+    """A connection to a database; of several servers, to the first that answers.
+
+    Raises:
+        CannotRead: none does; what the last one said.
+    """
+    *others, last = _each_server(url)
+    for one in others:
+        with suppress(CannotRead):
+            return await _connect(stack, name, one)
+    return await _connect(stack, name, last)
+
+
+def _each_server(url: str) -> list[str]:
+    """The same URL with each of the servers that it names, by commas, for itself."""
+    parts = SEVERAL.fullmatch(url)
+    if parts is None:
+        return [url]
+    return [f"{parts['who']}{one}{parts['rest']}" for one in parts["hosts"].split(",")]
+
+
+async def _connect(stack: AsyncExitStack, name: str, url: str) -> _Snapshot:
     try:
         parsed = make_url(url)
     except SQLAlchemyError:

@@ -54,7 +54,7 @@ class Galera:
         """
         self._ports = ports
         self._folder = folder / "galera"
-        self._password = password
+        self.password = password
         self._as_root = os.geteuid() == 0
         self._server = program("mariadbd", "mariadb-server")
         self._install = program("mariadb-install-db", "mariadb-server")
@@ -70,7 +70,7 @@ class Galera:
     def url(self, database: str, addresses: str = "") -> str:
         """Where a service finds a database; on all nodes, or on these."""
         where = addresses or self.addresses
-        return f"mysql+aiomysql://{USER}:{self._password}@{where}/{database}"
+        return f"mysql+aiomysql://{USER}:{self.password}@{where}/{database}"
 
     def install(self) -> None:
         """Make the folders of the nodes, and the first one's data; the others are given theirs.
@@ -101,7 +101,7 @@ class Galera:
         url = URL.create("mysql+pymysql", "root", host="127.0.0.1", port=self.nodes[0].port)
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE USER {USER}@'%' IDENTIFIED BY '{self._password}'"))
+            connection.execute(text(f"CREATE USER {USER}@'%' IDENTIFIED BY '{self.password}'"))
             for name in DATABASES:
                 connection.execute(text(f"CREATE DATABASE {name}"))
                 connection.execute(text(f"GRANT ALL ON {name}.* TO {USER}@'%'"))
@@ -163,7 +163,7 @@ class Galera:
 
     def _is_synced(self, number: int) -> bool:
         """Whether it has all that the others have, and takes statements."""
-        for user, password in ((USER, self._password), ("root", None)):
+        for user, password in ((USER, self.password), ("root", None)):
             url = URL.create(
                 "mysql+pymysql", user, password, "127.0.0.1", self._ports.database(number)
             )

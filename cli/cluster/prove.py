@@ -13,6 +13,7 @@ from holdfast.inventory.v1 import inventory_pb2_grpc as rpc
 
 from cli import calls, signing
 from cli.cluster.cluster import LOGS, Cluster
+from cli.cluster.cost import Cost
 from cli.cluster.load import Load, Seen, seats
 from cli.cluster.parts import Part
 from cli.cluster.ports import Ports
@@ -24,6 +25,7 @@ from cli.signing import Signing
 SEATS = 10_000
 # How long it runs before the first is killed, how long each stays away, and how long it has after.
 WARM_UP_S = 4.0
+MEASURE_S = 15.0
 AWAY_S = 5.0
 AFTER_S = 3.0
 # Service must be there again after so long, whatever was killed.
@@ -82,6 +84,7 @@ async def _kill_each(cluster: Cluster, load: Load, say: Say) -> list[Kill]:
         if not load.seen.confirmed_at:
             message = f"nothing could be booked: {dict(load.seen.errors_of(0, time.monotonic()))}"
             raise Failure(message)
+        await _measure(cluster, load.seen)
         kills = []
         for part in cluster.parts:
             kills.append(await _kill(part, load.seen))
@@ -92,6 +95,16 @@ async def _kill_each(cluster: Cluster, load: Load, say: Say) -> list[Kill]:
         buying.cancel()
         await asyncio.gather(buying, return_exceptions=True)
     return kills
+
+
+async def _measure(cluster: Cluster, seen: Seen) -> None:
+    """Print what a booking costs while nothing is killed; processor time is known on Linux only."""
+    booked = len(seen.confirmed_at)
+    cost = await asyncio.to_thread(Cost, cluster.parts, cluster.galera.password)
+    await asyncio.sleep(MEASURE_S)
+    more = len(seen.confirmed_at) - booked
+    if more:
+        _print([*await asyncio.to_thread(cost.told, more), "", f"measured over {more} bookings"])
 
 
 async def _kill(part: Part, seen: Seen) -> Kill:
@@ -151,4 +164,8 @@ def _show(kills: list[Kill], seen: Seen) -> None:
     lines.append("|---|---|---|---|")
     lines += [f"| {one.name} | {one.gap_s:.1f} s | {one.booked} | {one.errors} |" for one in kills]
     lines += ["", f"{len(seen.confirmed_at)} bookings confirmed, {seen.failed} failed"]
-    out.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    _print(lines)
+
+
+def _print(lines: list[str]) -> None:
+    out.print("\n".join(["", *lines, ""]), markup=False, highlight=False, soft_wrap=True)
