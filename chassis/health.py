@@ -20,7 +20,8 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 class Health:
     """Asks `ready` on a schedule and answers health checks from what it last said.
 
-    The result is kept, so that checks cost nothing; only changes are logged.
+    The result is kept, so that checks cost nothing; only changes are logged. An error counts at
+    once, silence when it comes twice.
     """
 
     def __init__(self, services: Sequence[str], ready: Callable[[], Awaitable[None]]) -> None:
@@ -29,6 +30,7 @@ class Health:
         self._names = ("", *services)
         self._ready = ready
         self._serving: bool | None = None
+        self._was_silent = False
 
     @property
     def is_watched(self) -> bool:
@@ -41,6 +43,14 @@ class Health:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._ready()
             serving, cause = True, ""
+            self._was_silent = False
+        except TimeoutError:
+            if self._serving and not self._was_silent:
+                # A cluster waits some seconds for a node that has died, and then goes on. To
+                # refuse all calls meanwhile would be worse than to let them wait.
+                self._was_silent = True
+                return True
+            serving, cause = False, "silence"
         except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready
             serving, cause = False, type(error).__name__
         if serving != self._serving:

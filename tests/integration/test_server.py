@@ -75,6 +75,19 @@ async def test_health_follows_the_database(monkeypatch: pytest.MonkeyPatch) -> N
         await wait_for_status(channel, "SERVING")
 
 
+async def test_silence_counts_when_it_comes_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that says nothing once is waited for; the second time, it is NOT_SERVING."""
+    monkeypatch.setattr(health, "TIMEOUT_S", 0.01)
+    silences = [False, True, False, True, True, False]
+
+    async def ready() -> None:
+        if silences.pop(0):
+            await asyncio.Event().wait()
+
+    report = health.Health((NAME,), ready)
+    assert [await report.check() for _ in range(6)] == [True, True, True, True, False, True]
+
+
 async def test_a_server_may_host_more_than_one_service() -> None:
     """Reflection lists the further services of a server, and its health covers them."""
     other = "holdfast.booking.v1.SagaService"
