@@ -115,7 +115,9 @@ async def _kill(part: Part, seen: Seen) -> Kill:
     back_s = await asyncio.to_thread(part.wait_ready)
     await asyncio.sleep(AFTER_S)
     until = time.monotonic()
-    errors = ", ".join(f"{number} {what}" for what, number in seen.errors_of(began, until).items())
+    errors = ", ".join(
+        f"{what} ({number})" for what, number in seen.errors_of(began, until).items()
+    )
     return Kill(
         part.name,
         seen.gap_s(began, until),
