@@ -101,7 +101,7 @@ class Operations {
       "article",
       { class: "card saga", "aria-label": what, "data-reference": one.bookingReference },
       h("div", { class: "head" }, h("h3", {}, h("code", {}, one.bookingReference), " ", h("code", {}, one.name)), badge(one.state)),
-      h("p", { class: "why" }, `stands at ${one.step} (${one.direction}), refused ${one.refusals} times, ${one.tries} tries: `, h("bdi", {}, one.lastError)),
+      h("p", { class: "why" }, `stands at ${one.step} (${one.direction}), tries: ${one.tries}, refused: ${one.refusals}. `, h("bdi", {}, one.lastError)),
       h("p", { class: "small" }, `began ${moment(one.beganAt)}`),
       told,
       h(

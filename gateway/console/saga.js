@@ -26,7 +26,7 @@ export function stepsOf(booking) {
 
 function confirming(stored, charged, booked, told, waits = "") {
   return [
-    step("store", "Store the booking under its key", stored),
+    step("store", "Store the booking", stored),
     step("charge", "Take the payment", charged, waits),
     step("confirm", "Book the seats", booked),
     step("end", "Confirmed", told),
@@ -37,7 +37,7 @@ function undoing(booking) {
   const over = booking.status === "FAILED";
   const paid = booking.failureReason === "SEATS_LOST";
   const first = [
-    step("store", "Store the booking under its key", "done"),
+    step("store", "Store the booking", "done"),
     step("charge", "Take the payment", paid ? (over ? "undone" : "done") : "failed", paid ? "" : booking.failureMessage),
   ];
   if (paid) {
@@ -47,7 +47,7 @@ function undoing(booking) {
   return [
     ...first,
     step("release", "Let the seats go", over ? "done" : "now"),
-    step("end", "Failed: nothing is booked, nothing stays charged", over ? "done" : "todo"),
+    step("end", "Failed: nothing is booked or charged", over ? "done" : "todo"),
   ];
 }
 
