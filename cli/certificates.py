@@ -76,7 +76,8 @@ def certs(
         message = f"{folder} has certificates of {', '.join(there)}: --force replaces them"
         raise Failure(message)
     made = make(folder, wanted)
-    out.print(f"made {', '.join(made)} in {folder}; whoever believes ca.pem believes them")
+    told = f"made {', '.join(made)} in {folder}; whoever believes ca.pem believes them"
+    out.print(told, soft_wrap=True)
 
 
 def pair(folder: Path, name: str) -> tuple[Path, Path]:

@@ -51,7 +51,8 @@ commands = typer.Typer(
     help="Holdfast: bookings that are paid for exactly once, whatever fails in between.",
     epilog="Services are found by their own settings (BOOKING_LISTEN and so on). Commands that ask"
     " them make a token with AUTH_JWT_SECRET; where tokens are made elsewhere, put one with the"
-    " scope admin into HOLDFAST_TOKEN.",
+    " scope admin into HOLDFAST_TOKEN. They speak TLS with TLS_CA_FILE, TLS_CERT_FILE and"
+    " TLS_KEY_FILE, as the programs do.",
     no_args_is_help=True,
     add_completion=False,
     # Its tracebacks would show the values of variables, secrets too.
