@@ -84,10 +84,11 @@ class Galera:
             if self._as_root:
                 shutil.chown(data, OS_USER, OS_USER)
         as_user = [f"--user={OS_USER}"] if self._as_root else []
-        where = f"--datadir={self._data(NODES[0])}"
+        # Temporary files of servers on one machine have the same names.
+        where = [f"--{one}={self._data(NODES[0])}" for one in ("datadir", "tmpdir")]
         method = "--auth-root-authentication-method=normal"
         made = subprocess.run(  # noqa: S603 - as found above
-            [self._install, "--no-defaults", *as_user, where, method, "--skip-test-db"],
+            [self._install, "--no-defaults", *as_user, *where, method, "--skip-test-db"],
             check=False,
             capture_output=True,
             text=True,
