@@ -59,9 +59,11 @@ class EventView {
     if (page.nextPageToken) this.tokens[this.section + 1] = page.nextPageToken;
     const first = this.section * SECTION + 1;
     const last = first + page.seats.length - 1;
-    const all = this.seatCount ?? last;
-    this.count.textContent = `${new Intl.NumberFormat().format(all)} seats, ${page.currency}`;
-    replace(this.sections, all > SECTION && this.turner(first, last, all, page.nextPageToken));
+    const next = page.nextPageToken;
+    // Of an event that is not among the latest it is not known how many seats it has.
+    const all = `${new Intl.NumberFormat().format(this.seatCount ?? last)}${this.seatCount || !next ? "" : " or more"}`;
+    this.count.textContent = `${all} seats, ${page.currency}`;
+    replace(this.sections, (this.section > 0 || next) && this.turner(first, last, all, next));
   }
 
   read() {
@@ -90,7 +92,7 @@ class EventView {
     };
     return [
       h("button", { type: "button", disabled: this.section === 0, onclick: turn(-1) }, "Before"),
-      h("span", {}, `Seats ${number.format(first)} to ${number.format(last)} of ${number.format(all)}`),
+      h("span", {}, `Seats ${number.format(first)} to ${number.format(last)} of ${all}`),
       h("button", { type: "button", disabled: !next, onclick: turn(1) }, "After"),
     ];
   }

@@ -47,25 +47,31 @@ async function show() {
   }
 }
 
+// The latest events, for their names.
 async function events(signal) {
   return (await get("inventory/events", { pageSize: EVENTS }, signal)).events;
 }
 
 async function eventsView(place, { signal }) {
-  const found = await events(signal);
-  const number = new Intl.NumberFormat();
-  replace(
-    place,
-    h("h1", { tabindex: -1 }, "What is on"),
-    h(
-      "ul",
-      { class: "events" },
-      ...found.map((one) =>
-        h("li", {}, h("a", { class: "card event", href: `#/events/${one.eventId}` }, h("strong", {}, h("bdi", {}, one.name)), h("span", { class: "small" }, `${number.format(one.seatCount)} seats · ${one.currency} · since ${moment(one.createdAt)}`))),
-      ),
-    ),
-    found.length === 0 && h("p", { class: "card" }, "There is no event yet. ", h("code", {}, "holdfast up"), " makes one."),
-  );
+  const list = h("ul", { class: "events" });
+  const more = h("p", { class: "actions" });
+  replace(place, h("h1", { tabindex: -1 }, "What is on"), list, more);
+
+  async function load(pageToken) {
+    const page = await get("inventory/events", { pageSize: EVENTS, pageToken }, signal);
+    list.append(...page.events.map(eventCard));
+    if (!list.childElementCount) list.append(h("li", { class: "card" }, "There is no event yet. ", h("code", {}, "holdfast up"), " makes one."));
+    const next = page.nextPageToken;
+    replace(more, next && h("button", { type: "button", onclick: () => load(next).catch((error) => complain(error.message)) }, "Show older ones"));
+  }
+
+  await load("");
+}
+
+function eventCard(one) {
+  const facts = `${new Intl.NumberFormat().format(one.seatCount)} seats · ${one.currency} · since ${moment(one.createdAt)}`;
+  const name = h("strong", {}, h("bdi", {}, one.name));
+  return h("li", {}, h("a", { class: "card event", href: `#/events/${one.eventId}` }, name, h("span", { class: "small" }, facts)));
 }
 
 function signInView() {

@@ -241,6 +241,28 @@ async def test_a_big_hall(rest: Rest) -> None:
         assert bill.fine()
 
 
+async def test_more_events_than_a_page(rest: Rest) -> None:
+    """Older events are shown when they are asked for, and their halls have all their sections."""
+    events = "**/api/inventory/events?*"
+    old, _ = rest.event(1001), rest.event()
+
+    async def one_at_a_time(route: Route) -> None:
+        await route.continue_(url=route.request.url.replace("pageSize=100", "pageSize=1"))
+
+    async with console(rest.url, "olde") as olde:
+        await olde.page.route(events, one_at_a_time)
+        await olde.page.reload()
+        await expect(olde.page.locator(".event")).to_have_count(1)
+        await olde.button("Show older ones").click()
+        await expect(olde.page.locator(".event")).to_have_count(2)
+        await olde.page.locator(f'a[href="#/events/{old}"]').click()
+        await expect(olde.page.locator(".sections")).to_contain_text("of 1,000 or more")
+        await olde.button("After").click()
+        await expect(olde.seat("A1001")).to_be_visible()
+        await expect(olde.page.locator(".sections")).to_contain_text("1,001 to 1,001 of 1,001")
+        assert olde.fine()
+
+
 async def test_seats_that_somebody_else_takes(rest: Rest) -> None:
     """A seat that was taken meanwhile is named, and the others stay chosen."""
     event = rest.event()
