@@ -54,7 +54,9 @@ def test_the_events(rest: Rest) -> None:
     assert answer.status_code == 200
     newest = {"eventId": second, "name": "Gala", "currency": "USD", "seatCount": 2}
     assert says(answer, {"events": [newest, {"eventId": first, "seatCount": 4}]})
-    assert answer.json()["nextPageToken"] != ""
+    page = rest("GET", "/api/inventory/events?pageSize=1").json()
+    later = rest("GET", f"/api/inventory/events?pageSize=1&pageToken={page['nextPageToken']}")
+    assert [page["events"][0]["eventId"], later.json()["events"][0]["eventId"]] == [second, first]
     wrong = rest("GET", "/api/inventory/events?pageToken=x")
     assert refused(wrong, 400, "INVALID_FIELD", "INVALID_ARGUMENT")
     other = rest("GET", "/api/inventory/events", scope="inventory")
