@@ -136,6 +136,9 @@ class _Handlers(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: Any) -> Any:
         method = handler_call_details.method
+        if method.startswith("/grpc.health."):
+            # It has no health of its own: callers then take it for one that serves.
+            return None
         if method.endswith(STREAMS):
             return grpc.unary_stream_rpc_method_handler(_bound(self._proxy.stream, method))
         return grpc.unary_unary_rpc_method_handler(_bound_unary(self._proxy.unary, method))
