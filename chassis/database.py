@@ -97,6 +97,15 @@ class Database:
         Raises:
             DBAPIError, OSError: it does not give one.
         """
+        try:
+            await self._ping_once()
+        except DBAPIError as error:
+            # The server that was asked is gone; of several, another one may answer.
+            if self.hosts is None or not error.connection_invalidated:
+                raise
+            await self._ping_once()
+
+    async def _ping_once(self) -> None:
         async with self._probe.connect() as connection:
             await connection.execute(text("SELECT 1"))
 

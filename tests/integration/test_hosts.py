@@ -113,6 +113,16 @@ async def test_a_server_that_cannot_work_is_left(
 
 
 @on_mariadb
+async def test_a_health_check_asks_the_next_server(databases: Databases) -> None:
+    """When the server that was asked before is gone, the health check succeeds at another one."""
+    database = databases.open(await url_on(databases, NOWHERE))
+    async with database._probe.connect() as connection:
+        number = await number_of(connection)
+    await database.read(lambda one: one.execute(text(f"KILL {number}")))
+    await database.ping()
+
+
+@on_mariadb
 @pytest.mark.parametrize("code", [1047, 1180])
 async def test_a_node_that_fails_at_commit_says_nothing(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, code: int
