@@ -125,7 +125,9 @@ def _build(
     limits: Limits,
 ) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=interceptors.standard(admission, auth, hosted.stopping),
+        interceptors=interceptors.standard(
+            admission, auth, hosted.stopping, hosted.access.open_methods
+        ),
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),

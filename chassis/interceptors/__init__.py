@@ -21,14 +21,17 @@ from chassis.interceptors.validation import ValidationInterceptor
 
 
 def standard(
-    admission: AdmissionInterceptor, auth: AuthInterceptor, stopping: asyncio.Event
+    admission: AdmissionInterceptor,
+    auth: AuthInterceptor,
+    stopping: asyncio.Event,
+    open_methods: frozenset[str],
 ) -> Sequence[grpc.aio.ServerInterceptor]:
     """The interceptors of every server, in their order.
 
-    Streams end when `stopping` is set.
+    Streams end when `stopping` is set. `open_methods` need no token.
     """
     return (
-        ReceivingInterceptor(),
+        ReceivingInterceptor(open_methods),
         ObservationInterceptor(),
         ErrorInterceptor(),
         admission,

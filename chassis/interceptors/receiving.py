@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from chassis.errors import DomainError, InvalidField, RequestTooSlow
-from chassis.interceptors.around import OPEN_SERVICES, Context, inner_of
+from chassis.interceptors.around import OPEN_SERVICES, Context, Handle, inner_of
 from chassis.status import to_code
 
 # The largest message, over a line that is not fast.
@@ -22,8 +22,13 @@ RECEIVE_S = 20.0
 class ReceivingInterceptor(grpc.aio.ServerInterceptor):
     """Gives the other interceptors, for a request, what `received` reads it from.
 
-    It is the outermost. Health and reflection are given their request as it is.
+    It is the outermost. Health and reflection are given their request as it is. A method that
+    needs no token is served only when its request is there: who sends none takes nobody's place.
     """
+
+    def __init__(self, open_methods: frozenset[str]) -> None:
+        """Wait for the requests of these methods before all else."""
+        self._open_methods = open_methods
 
     async def intercept_service(
         self,
@@ -34,9 +39,11 @@ class ReceivingInterceptor(grpc.aio.ServerInterceptor):
         handler: Any = await continuation(handler_call_details)
         if handler is None or handler.request_streaming:
             return handler
-        handle = inner_of(handler)
-        if handler_call_details.method.startswith(OPEN_SERVICES):
-            handle = _received_first(handler)
+        handle, method = inner_of(handler), handler_call_details.method
+        if method.startswith(OPEN_SERVICES):
+            handle = _received_first(handle, handler.request_deserializer)
+        elif method in self._open_methods:
+            handle = _received_first(handle, _arrived)
         make: Any = (
             grpc.stream_stream_rpc_method_handler
             if handler.response_streaming
@@ -63,14 +70,17 @@ async def received(arriving: AsyncIterator[bytes]) -> bytes:
     raise InvalidField(("(request)", "did not come"))
 
 
-def _received_first(handler: Any) -> Callable[[Any, Context], Awaitable[Any]]:
-    inner = inner_of(handler)
-
+def _received_first(inner: Handle, read: Callable[[bytes], Any]) -> Handle:
     async def handle(arriving: AsyncIterator[bytes], context: Context) -> Any:
         try:
             request = await received(arriving)
         except DomainError as error:
             await context.abort(to_code(error), error.message)
-        return await inner(handler.request_deserializer(request), context)
+        return await inner(read(request), context)
 
     return handle
+
+
+async def _arrived(request: bytes) -> AsyncIterator[bytes]:
+    """What was received once, to be received by `received`."""
+    yield request

@@ -7,12 +7,15 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+from holdfast.payment.v1 import payment_pb2 as pb
+from holdfast.payment.v1 import payment_pb2_grpc as rpc
 from support.client import reason_of, refused
 from support.databases import SQLITE, Databases
 from support.http2 import (
     DATA,
     END_STREAM,
     HEADERS,
+    PING,
     PREFACE,
     RST,
     SETTINGS,
@@ -27,11 +30,15 @@ from support.serving import GRACE_S
 from support.tokens import metadata_for, verifier
 
 from chassis import server
+from chassis.errors import InvalidField
 from chassis.interceptors import receiving
 from chassis.interceptors.admission import Limits
+from chassis.interceptors.around import Context
+from payment_svc import servicer as payments
 
 METHOD = "/holdfast.inventory.v1.InventoryService/GetReservations"
 HEALTH = "/grpc.health.v1.Health/Check"
+WEBHOOK = "/holdfast.payment.v1.PaymentService/HandleWebhook"
 WAIT_S = 20.0
 SHORT_S = 0.2
 # The head of a message of a thousand bytes.
@@ -43,6 +50,17 @@ BEGINNINGS = {
     "half of a head": HEAD[:3],
     "half of a message": HEAD + b"x" * 500,
 }
+
+
+class Webhooks(rpc.PaymentServiceServicer):
+    """Takes them, unless they are late."""
+
+    async def HandleWebhook(
+        self, request: pb.HandleWebhookRequest, _context: Context
+    ) -> pb.HandleWebhookResponse:
+        if request.provider == "late":
+            raise InvalidField(("provider", "a late one"))
+        return pb.HandleWebhookResponse()
 
 
 @pytest.fixture
@@ -112,6 +130,43 @@ async def test_a_stranger_is_not_waited_for(address: str, monkeypatch: pytest.Mo
     async with grpc.aio.insecure_channel(address) as channel:
         with refused("TOKEN_MISSING"):
             await channel.stream_unary(METHOD)(timeout=WAIT_S)
+
+
+async def test_a_silent_webhook_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opens a call that needs no token, and sends nothing, keeps nobody else from being served.
+
+    It is no call that is served before its request is there; then it is served as any other.
+    """
+    monkeypatch.setattr(receiving, "RECEIVE_S", 3600.0)
+
+    async def done() -> None:
+        pass
+
+    hosted = server.Hosted(
+        name=payments.NAME,
+        register=lambda one: rpc.add_PaymentServiceServicer_to_server(Webhooks(), one),
+        access=payments.ACCESS,
+        ready=done,
+        close=done,
+    )
+    limits = Limits(calls_max=1, streams_max=1)
+    async with server.running(hosted, "127.0.0.1:0", verifier(), GRACE_S, limits) as port:
+        address = f"127.0.0.1:{port}"
+        async with connected(address) as silent, grpc.aio.insecure_channel(address) as channel:
+            await silent.send(opening(1, call_headers(WEBHOOK)), frame(PING, payload=bytes(8)))
+            async with asyncio.timeout(WAIT_S):
+                await silent.until(PING)
+            stub = rpc.PaymentServiceStub(channel)
+            for _ in range(3):
+                answer = await stub.HandleWebhook(
+                    pb.HandleWebhookRequest(provider="mock"), timeout=WAIT_S
+                )
+                assert answer == pb.HandleWebhookResponse()
+            request = pb.HandleWebhookRequest(provider="late").SerializeToString()
+            head = b"\0" + len(request).to_bytes(4, "big")
+            await silent.send(frame(DATA, END_STREAM, 1, head + request))
+            told = await ended(silent)
+    assert b"a late one" in told
 
 
 async def test_a_call_without_a_request(address: str) -> None:
