@@ -65,8 +65,11 @@ class Failed(Exception):
 class Upstream:
     """One method of a service."""
 
-    def __init__(self, channel: grpc.aio.Channel, method: MethodDescriptor) -> None:
-        """Call it over this channel."""
+    def __init__(
+        self, channel: grpc.aio.Channel, method: MethodDescriptor, *, certified: bool = False
+    ) -> None:
+        """Call it over this channel, which shows a certificate of ours if it is `certified`."""
+        self._certified = certified
         self._labels = (method.containing_service.full_name, method.name)
         make: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
         self._method: Any = make("/" + "/".join(self._labels))
@@ -79,7 +82,7 @@ class Upstream:
         """
         try:
             with seen(*self._labels):
-                call = self._method(data, metadata=_traced(metadata), timeout=timeout_s)
+                call = self._method(data, metadata=self._own(metadata), timeout=timeout_s)
                 message = await call
                 return Answer(
                     message, await call.initial_metadata(), await call.trailing_metadata()
@@ -95,7 +98,7 @@ class Upstream:
         Raises:
             Failed: as it says.
         """
-        call = self._method(data, metadata=_traced(metadata), timeout=timeout_s)
+        call = self._method(data, metadata=self._own(metadata), timeout=timeout_s)
         try:
             async for message in call:
                 yield message
@@ -103,6 +106,13 @@ class Upstream:
             raise failed(error) from None
         finally:
             call.cancel()
+
+    def _own(self, metadata: Metadata) -> Metadata:
+        metadata = _traced(metadata)
+        if self._certified and all(name != "authorization" for name, _ in metadata):
+            # Without any, a service that knows our certificate would take the caller for us.
+            return (*metadata, ("authorization", ""))
+        return metadata
 
 
 async def is_serving(channel: grpc.aio.Channel, service: str) -> bool:

@@ -58,7 +58,9 @@ async def opened(
         router: Router[Route] = Router()
         for binding in bindings:
             service = binding.method.containing_service.full_name
-            router.add(binding.verb, binding.template, _route(binding, channels[service], codec))
+            certified = bool(tls.settings.cert_file)
+            upstream = Upstream(channels[service], binding.method, certified=certified)
+            router.add(binding.verb, binding.template, _route(binding, upstream, codec))
         page = _pages(settings, contracts, bindings, channels)
         yield App(settings, router, page, stopping)
 
@@ -83,7 +85,7 @@ def _contracts(settings: GatewaySettings, targets: dict[str, str], tls: Tls) -> 
         return descriptors.from_file(path, list(targets))
 
 
-def _route(binding: Binding, channel: grpc.aio.Channel, codec: Codec) -> Route:
+def _route(binding: Binding, upstream: Upstream, codec: Codec) -> Route:
     method = binding.method
     answer = message_factory.GetMessageClass(method.output_type)
     encode, gives_raw = codec.encode, method.output_type.full_name == HTTP_BODY
@@ -96,7 +98,7 @@ def _route(binding: Binding, channel: grpc.aio.Channel, codec: Codec) -> Route:
     return Route(
         template=binding.template.text,
         binder=Binder(binding, codec),
-        upstream=Upstream(channel, method),
+        upstream=upstream,
         told=status.of_success(method),
         new_answer=answer.FromString,
         encode=encode,

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import httpx
 import pytest
 from google.protobuf.message import Message
 from holdfast.payment.v1 import payment_pb2 as pb
@@ -32,10 +33,13 @@ from chassis.tls_channel import FollowingChannel
 from chassis.tls_files import Material
 from chassis.tls_settings import TlsSettings
 from chassis.tokens import service_token
+from gateway import wiring
+from gateway.config import GatewaySettings
 from payment_svc.servicer import ACCESS, NAME
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PaymentService"]
 REQUEST = pb.GetPaymentRequest(payment_id="PAY-1")
+PATH = "/api/payment/PAY-1"
 WAIT_S = 20.0
 IN, OUT = "in", "out"
 KNOWN = '{"one": "payments", "two": "payments", "spiffe://x/three": "payments"}'
@@ -199,6 +203,25 @@ async def test_services_by_certificate(authority: Authority) -> None:
             assert forged == "TOKEN_MISSING"
 
 
+async def test_the_gateway_lends_its_certificate_to_nobody(authority: Authority) -> None:
+    """Who sends the gateway no token is nobody, though a service is told to know the gateway."""
+    services = '{"gateway": "payments"}'
+    async with served(tls(authority.files("server"), services=services)) as one:
+        settings, own = (
+            GatewaySettings(payment_target=one.target()),
+            tls(authority.files("gateway")),
+        )
+        async with (
+            wiring.opened(settings, asyncio.Event(), own) as app,
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as http,
+        ):
+            refused = await http.get(PATH)
+            served_one = await http.get(PATH, headers=dict(metadata_for("ann", "payments")))
+    assert refused.status_code == 401
+    assert "TOKEN_MISSING" in refused.text
+    assert served_one.json()["userId"] == "ann"
+
+
 async def test_a_known_service_has_its_scopes_and_no_more(authority: Authority) -> None:
     """What a certificate opens are the scopes beside its name."""
     services = '{"one": "inventory"}'
@@ -359,7 +382,7 @@ async def test_who_says_nothing_of_tls_is_left(
     monkeypatch: pytest.MonkeyPatch, authority: Authority
 ) -> None:
     """A connection on which no handshake comes is closed by the listener."""
-    monkeypatch.setattr(chassis_server, "HANDSHAKE_TIMEOUT_MS", 100)
+    monkeypatch.setattr(chassis_server, "GREETING_TIMEOUT_MS", 100)
     async with served(tls(authority.files("server"))) as one:
         reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
         async with asyncio.timeout(WAIT_S):
