@@ -38,6 +38,10 @@ class Identities:
                 return Caller(f"{SERVICE}{name}", scopes)
         return None
 
+    def has(self, user_id: str) -> bool:
+        """Whether this is how a service is called that is known by its certificate."""
+        return user_id.startswith(SERVICE) and user_id.removeprefix(SERVICE) in self._scopes
+
 
 class Tls:
     """What the settings come to. The files are read when it is made, and followed from then on."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from chassis import context as call_context
 from chassis.access import Access
 from chassis.context import Caller
-from chassis.errors import ScopeMissing, TokenMissing
+from chassis.errors import ScopeMissing, TokenInvalid, TokenMissing
 from chassis.interceptors.around import AroundInterceptor, Call, Context
 from chassis.tls import Identities
 from chassis.tokens import Verifier
@@ -51,7 +51,11 @@ class AuthInterceptor(AroundInterceptor):
             if known is not None:
                 return known
         # Whatever it is that came as a token counts for itself, or for nothing.
-        return self._verifier.verify(_token(value))
+        caller = self._verifier.verify(_token(value))
+        if self._identities is not None and self._identities.has(caller.user_id):
+            # Who makes tokens may let people choose their names: this one is no person's.
+            raise TokenInvalid
+        return caller
 
 
 def _token(value: object) -> str:

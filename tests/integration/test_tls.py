@@ -203,6 +203,20 @@ async def test_services_by_certificate(authority: Authority) -> None:
             assert forged == "TOKEN_MISSING"
 
 
+async def test_a_token_makes_nobody_a_service(authority: Authority) -> None:
+    """A token whose user is called as a service that is known by its certificate is refused."""
+    async with (
+        served(tls(authority.files("server"), services=KNOWN)) as one,
+        open_channel(one.target(), SERVICE, tls(authority.files("four"))) as channel,
+    ):
+        for name in ("service:one", "service:spiffe://x/three"):
+            told = await caller_of(channel, **dict(metadata_for(name, "payments")))
+            assert told == "TOKEN_INVALID"
+        for name in ("one", "service:four", "service:"):
+            told = await caller_of(channel, **dict(metadata_for(name, "payments")))
+            assert told == name
+
+
 async def test_the_gateway_lends_its_certificate_to_nobody(authority: Authority) -> None:
     """Who sends the gateway no token is nobody, though a service is told to know the gateway."""
     services = '{"gateway": "payments"}'
