@@ -98,8 +98,9 @@ def _channel(address: str, options: list[tuple[str, object]]) -> grpc.Channel:
     shown = Path(certificate).read_bytes()
     ca = os.environ.get("TLS_CA_FILE")
     trusted = b"\n".join([*([Path(ca).read_bytes()] if ca else []), shown])
-    # It has the name of the service, and is asked at that of this machine.
-    names = [name.replace("*", "any", 1) for name in names_in(shown)[:1]]
+    # It has the name of the service, and is asked at that of this machine. A URI is no host's.
+    hosts = [name for name in names_in(shown) if ":" not in name]
+    names = [name.replace("*", "any", 1) for name in hosts[:1]]
     options += [("grpc.ssl_target_name_override", name) for name in names]
     credentials = grpc.ssl_channel_credentials(trusted, Path(key).read_bytes(), shown)
     return grpc.secure_channel(address, credentials, options=options)

@@ -161,6 +161,8 @@ def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredenti
         return server.add_secure_port(listen, credentials)
     except RuntimeError:
         message = f"cannot listen on {listen}: taken, or not an address of this machine"
+        if credentials is not None:
+            message += ", or gRPC does not take the kind of key of TLS_CERT_FILE, as it says above"
         raise AddressTaken(message) from None
 
 

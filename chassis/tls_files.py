@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,9 @@ def key_of(path: str, pem: bytes) -> bytes:
         raise Unusable(message) from None
     except ValueError:
         message = "holds no private key in PEM"
+        raise Unusable(message) from None
+    except UnsupportedAlgorithm:
+        message = "holds a key of a kind that is not known here: make one of P-256 or RSA"
         raise Unusable(message) from None
     if pem and key.public_key() != _certificates(pem)[0].public_key():
         message = "does not fit the certificate: it is the key of another one"

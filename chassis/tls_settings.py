@@ -149,8 +149,6 @@ def require_private(tls: TlsSettings, plain: Mapping[str, str], certificate: str
 
 def is_loopback(address: str) -> bool:
     """Whether only this machine reaches an address to listen on."""
-    if address.startswith("unix:"):
-        return True
     host = address.rpartition(":")[0].strip("[]")
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -9,12 +9,18 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
+import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
+from support.certificates import Authority
+
+from chassis.tls import Tls
+from chassis.tls_settings import TlsSettings
 
 SERVICES = ("booking_svc", "inventory_svc", "payment_svc")
 PROGRAMS = (*SERVICES, "gateway")
@@ -41,13 +47,19 @@ def asked(
 
 
 @asynccontextmanager
-async def a_service(status: int) -> AsyncIterator[int]:
+async def a_service(
+    status: int, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[int]:
     """A gRPC server on every address that says this of itself; gives its port."""
     server = grpc.aio.server()
     health = health_aio.HealthServicer()
     await health.set("", status)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    port = server.add_insecure_port("0.0.0.0:0")
+    port = (
+        server.add_secure_port("0.0.0.0:0", credentials)
+        if credentials
+        else server.add_insecure_port("0.0.0.0:0")
+    )
     await server.start()
     try:
         yield port
@@ -99,6 +111,15 @@ async def test_a_service_that_serves(program: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{program} at 127.0.0.1:{port} serves\n"
     assert done.stderr == ""
+
+
+async def test_a_certificate_without_a_host(tmp_path: Path) -> None:
+    """One that names an address and a service is asked at the address: exit code 0."""
+    files = Authority(tmp_path).files("x", hosts=["127.0.0.1"], uri="spiffe://x/payment_svc")
+    tls = Tls(TlsSettings(**files.settings))
+    async with a_service(Status.SERVING, tls.server_credentials()) as port:
+        done = await asyncio.to_thread(asked, "payment_svc", f"0.0.0.0:{port}", **files.variables)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("program", SERVICES)

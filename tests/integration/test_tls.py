@@ -13,6 +13,7 @@ import grpc
 import grpc.aio
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import Message
 from holdfast.payment.v1 import payment_pb2 as pb
 from holdfast.payment.v1 import payment_pb2_grpc as rpc
@@ -25,7 +26,7 @@ from chassis import server as chassis_server
 from chassis import tls_files
 from chassis.channels import Outgoing, open_channel
 from chassis.interceptors.around import Context
-from chassis.server import Hosted, running
+from chassis.server import AddressTaken, Hosted, running
 from chassis.settings import AuthSettings
 from chassis.status import from_rpc_error
 from chassis.tls import PLAIN, Tls, channel_credentials, open_blocking
@@ -173,6 +174,14 @@ async def test_who_gets_a_connection(tmp_path: Path, authority: Authority, mode:
             assert told in ("ann", "UNAVAILABLE")
             found[name] = IN if told == "ann" else OUT
     assert found == {name: ways[MODES.index(mode)] for name, ways in CALLERS.items()}
+
+
+async def test_a_key_that_grpc_does_not_take(authority: Authority) -> None:
+    """A pair that fits, and that gRPC cannot use, is told of where the listener cannot begin."""
+    odd = authority.files("one", key=ec.generate_private_key(ec.BrainpoolP256R1()))
+    with pytest.raises(AddressTaken, match=r"gRPC does not take the kind of key of TLS_CERT_FILE"):
+        async with served(tls(odd)):
+            pass
 
 
 async def test_services_by_certificate(authority: Authority) -> None:

@@ -1,5 +1,6 @@
 """Settings of TLS: what is wrong with files is told at the start, and what is private stays so."""
 
+import base64
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ from inventory_svc.wiring import PROGRAM as INVENTORY
 from payment_svc.wiring import PROGRAM as PAYMENT
 
 SERVICES = '{"booking_svc": "inventory payments"}'
+# How the curve of a key is called, in bytes.
+P_256, SM_2 = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a811ccf5501822d")
 FITS = "does not fit the certificate"
 TOGETHER = "a certificate and its key are set together"
 
@@ -80,6 +83,22 @@ def test_a_pair_is_a_pair(
     assert str(tmp_path) in told["TLS_CERT_FILE"]
 
 
+def test_a_key_of_no_known_kind(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
+    """A key of a curve that nobody knows is told as any mistake, and changes nothing later."""
+    files = authority.files("one")
+    followed, good = TlsFiles(*files.settings.values()), files.key.read_bytes()
+    odd = base64.b64decode(b"".join(good.splitlines()[1:-1]))
+    assert P_256 in odd
+    odd = base64.encodebytes(odd.replace(P_256, SM_2)).strip()
+    files.key.write_bytes(b"\n".join((good.splitlines()[0], odd, good.splitlines()[-1])))
+    told = mistakes(monkeypatch, CERT_FILE=files.certificate, KEY_FILE=files.key)
+    assert told.keys() == {"TLS_KEY_FILE"}
+    assert "a key of a kind that is not known here" in told["TLS_KEY_FILE"]
+    monkeypatch.setattr(tls_files, "LOOK_EVERY_S", 0)
+    followed._look_at_s = 0
+    assert followed.current().key == good
+
+
 def test_no_key_is_shown(
     monkeypatch: pytest.MonkeyPatch, authority: Authority, tmp_path: Path
 ) -> None:
@@ -131,7 +150,8 @@ def test_who_asks_for_certificates_speaks_tls(authority: Authority) -> None:
         ("127.255.0.1:1", True),
         ("[::1]:1", True),
         ("localhost:1", True),
-        ("unix:/run/holdfast:1", True),
+        # A name, to what is not gRPC.
+        ("unix:1", False),
         ("0.0.0.0:1", False),
         ("[::]:1", False),
         ("[::ffff:127.0.0.1]:1", False),
