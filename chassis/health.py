@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
+import grpc
 import structlog
-from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 log = structlog.get_logger(__name__)
 
@@ -15,6 +14,7 @@ INTERVAL_S = 2.0
 TIMEOUT_S = 1.5
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
@@ -26,11 +26,11 @@ class Health:
 
     def __init__(self, services: Sequence[str], ready: Callable[[], Awaitable[None]]) -> None:
         """Report for services by their full names; `ready` raises when it cannot work."""
-        self.servicer = _Servicer()
-        self._names = ("", *services)
+        self.servicer = _Servicer(("", *services))
         self._ready = ready
         self._serving: bool | None = None
         self._was_silent = False
+        self._is_over = False
 
     @property
     def is_watched(self) -> bool:
@@ -56,8 +56,7 @@ class Health:
         if serving != self._serving:
             self._serving = serving
             log.info("health", serving=serving, cause=cause)
-            for name in self._names:
-                await _soon(self.servicer.set(name, SERVING if serving else NOT_SERVING))
+            self._tell()
         return serving
 
     async def run(self) -> None:
@@ -66,28 +65,50 @@ class Health:
             await asyncio.sleep(INTERVAL_S)
             await self.check()
 
-    async def shut_down(self) -> None:
+    def shut_down(self) -> None:
         """Report NOT_SERVING from now on, whatever `ready` says."""
-        await _soon(self.servicer.enter_graceful_shutdown())
+        self._is_over = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self.servicer.tell(SERVING if self._serving and not self._is_over else NOT_SERVING)
 
 
-class _Servicer(health_aio.HealthServicer):  # type: ignore[misc] # it has no types
-    """Counts who watches."""
+class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # it has no types
+    """Counts who watches, and tells each for itself: who does not read keeps nobody waiting.
 
-    def __init__(self) -> None:
-        super().__init__()
+    That of grpc_health writes to all of a service under one lock, and anybody may watch.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
         self.watchers = 0
+        self._names = names
+        self._status = NOT_SERVING
+        self._changed = asyncio.Event()
+
+    def tell(self, status: int) -> None:
+        self._status = status
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def Check(
+        self, request: health_pb2.HealthCheckRequest, context: Any
+    ) -> health_pb2.HealthCheckResponse:
+        if request.service not in self._names:
+            await context.abort(grpc.StatusCode.NOT_FOUND)
+        return health_pb2.HealthCheckResponse(status=self._status)
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
         self.watchers += 1
+        told = None
         try:
-            await super().Watch(request, context)
+            while True:
+                changed = self._changed
+                status = self._status if request.service in self._names else SERVICE_UNKNOWN
+                if status != told:
+                    await context.write(health_pb2.HealthCheckResponse(status=status))
+                    told = status
+                else:
+                    await changed.wait()
         finally:
             self.watchers -= 1
-
-
-async def _soon(change: Awaitable[None]) -> None:
-    # A watcher that does not read what it is sent holds a lock that the change needs.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(TIMEOUT_S):
-            await change

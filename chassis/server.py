@@ -170,7 +170,7 @@ async def _stop(hosted: Hosted, started: _Started, grace_s: float) -> None:
     log.info("stopping")
     hosted.stopping.set()
     ends_at = asyncio.get_running_loop().time() + grace_s
-    await started.health.shut_down()
+    started.health.shut_down()
     if started.health.is_watched:
         # gRPC ends calls that come in from now on with CANCELLED, which nobody may repeat.
         await asyncio.sleep(LEAVING_S)

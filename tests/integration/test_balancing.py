@@ -1,6 +1,7 @@
 """Several replicas behind one target: calls go to those that serve, and to no other."""
 
 import asyncio
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from holdfast.payment.v1 import payment_pb2 as pb
 from holdfast.payment.v1 import payment_pb2_grpc as rpc
-from support import tokens
+from support import http2, tokens
 
 from chassis import health
 from chassis.channels import open_channel
@@ -191,3 +192,23 @@ async def test_to_watch_the_health_takes_no_place(pair: Pair) -> None:
             watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         assert await pair.answered_by() == {"a", "b"}
+
+
+async def test_a_watcher_who_does_not_read_is_not_waited_for(pair: Pair) -> None:
+    """A stranger who watches the health and takes no byte of it keeps no caller from a replica."""
+    port = pair.replicas["a"].port
+    window = struct.pack(">HI", http2.INITIAL_WINDOW_SIZE, 0)
+    async with http2.connected(f"127.0.0.1:{port}", greet=False) as stranger:
+        await stranger.send(http2.PREFACE, http2.frame(http2.SETTINGS, payload=window))
+        path = http2.call_headers("/grpc.health.v1.Health/Watch")
+        empty = http2.frame(http2.DATA, http2.END_STREAM, 1, bytes(5))
+        await stranger.send(http2.opening(1, path), empty)
+        await stranger.until(http2.HEADERS)
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            async with asyncio.timeout(20):
+                assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+                pair.replicas["a"].broken = True
+                assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                await pair.until_answered_by("b")
