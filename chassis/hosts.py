@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 # One that is away must not cost a caller more; they are in one network.
 CONNECT_TIMEOUT_S = 2.0
+# Who gives up sooner, as a health check does, has seen by then that a server hangs.
+SILENCE_S = 1.0
 # One that was away is tried last for so long.
 AVOID_S = 5.0
 # So long a connection lives: those to a later server go back to an earlier one that has returned.
@@ -54,12 +56,17 @@ class Hosts:
         error: Exception = OSError("no server")
         busy = None
         for host in self._in_order():
+            began = self._now()
             try:
                 connection, is_synced = await self._open(host, options)
             except UNABLE as cause:
                 self._leave(host, cause)
                 error = cause
                 continue
+            except asyncio.CancelledError:
+                if self._now() - began >= SILENCE_S:
+                    self._leave(host, TimeoutError("no answer"))
+                raise
             self._take_back(host)
             if is_synced:
                 if busy is not None:

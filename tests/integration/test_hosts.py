@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.databases import Databases, on_mariadb
 
-from chassis import hosts, migrations
+from chassis import health, hosts, migrations
 from chassis.addresses import Host
 from chassis.database import Database
 from chassis.errors import CommitUnknown
@@ -148,6 +148,19 @@ async def test_replicas_of_several_servers_migrate_one_by_one(databases: Databas
     await asyncio.gather(*(migrations.migrate(one, package) for one in several))
     for one in several:
         await migrations.require_current(one, package, "booking_svc")
+
+
+@on_mariadb
+async def test_who_waits_for_less_finds_the_next_server_too(databases: Databases) -> None:
+    """A check that is cut off while a server hangs has seen that: the next one asks another."""
+    async with silent_server() as silent:
+        database = databases.open(await url_on(databases, silent))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(health.TIMEOUT_S):
+                await database.ping()
+        async with asyncio.timeout(health.TIMEOUT_S):
+            await database.ping()
+        await database.close()
 
 
 class Node:
