@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import ExceptionContext, event, make_url, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -270,7 +270,7 @@ class Database:
             **options,
         )
         if self.hosts is not None:
-            event.listen(engine.sync_engine, "handle_error", _leave_server)
+            self.hosts.watch(engine.sync_engine)
         if self.is_sqlite:
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             if isolation_level is None:
@@ -344,13 +344,6 @@ async def _roll_back(connection: AsyncConnection) -> None:
         await connection.rollback()
     except DBAPIError:
         await connection.invalidate()
-
-
-def _leave_server(context: ExceptionContext) -> None:
-    """Of several servers one that cannot work is left: with this connection and all like it."""
-    error = context.original_exception
-    if error.args and error.args[0] in hosts.LEFT:
-        context.is_disconnect = True
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

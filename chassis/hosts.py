@@ -5,6 +5,7 @@ costs, it costs when a connection is opened: two short questions. A transaction 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,8 @@ from typing import Any
 import aiomysql
 import structlog
 from aiomysql import MySQLError, OperationalError
+from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy.exc import DisconnectionError
 
 from chassis.addresses import Host
 
@@ -33,6 +36,7 @@ LEFT = {1047, 1053, 1290, 1836}
 VARIABLES = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'wsrep_on')"
 STATUS = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state')"
 NOT_READY = 1047
+OPENED = "opened"
 
 
 class Hosts:
@@ -43,6 +47,32 @@ class Hosts:
         self._hosts = hosts
         self._now = now
         self._avoided: dict[Host, float] = {}
+        # When a server said last that it must be left.
+        self._refused = -math.inf
+
+    def watch(self, engine: Engine) -> None:
+        """When a server must be left, leave it with all pooled connections of all these engines.
+
+        Those that only read would not be told: a server that is read-only now, or has lost its
+        cluster, goes on to answer them, and with old news.
+        """
+
+        def refused(context: ExceptionContext) -> None:
+            error = context.original_exception
+            if error.args and error.args[0] in LEFT:
+                self._refused = self._now()
+                context.is_disconnect = True
+
+        def opened(_connection: object, record: Any) -> None:
+            record.info[OPENED] = self._now()
+
+        def taken(_connection: object, record: Any, _proxy: object) -> None:
+            if record.info[OPENED] < self._refused:
+                raise DisconnectionError
+
+        event.listen(engine, "handle_error", refused)
+        event.listen(engine, "connect", opened)
+        event.listen(engine, "checkout", taken)
 
     async def connect(self, **options: Any) -> Any:
         """A connection with these options of the driver, whose host and port are not used.
