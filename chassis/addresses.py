@@ -58,10 +58,13 @@ def of_sentinels(url: str) -> Sentinels | None:
         return None
     parts = PARTS.fullmatch(url)
     name, _, number = parts["rest"].removeprefix("/").partition("/") if parts else ("", "", "")
-    if parts is None or not name or not (number or "0").isdecimal():
+    who = parts["who"].removeprefix(SENTINEL).removesuffix("@") if parts else ""
+    user, _, password = who.partition(":")
+    # A user, or options, would mean nothing here: better refused than not heeded.
+    odd = user or "?" in name or not (number or "0").isdecimal()
+    if parts is None or not name or odd:
         message = f"must be {SENTINEL}[:PASSWORD@]HOST:PORT,…/NAME[/NUMBER]"
         raise ValueError(message)
-    _, _, password = parts["who"].removeprefix(SENTINEL).removesuffix("@").partition(":")
     hosts = _hosts(parts["hosts"], SENTINEL_PORT)
     return Sentinels(hosts, unquote(name), unquote(password) or None, int(number or 0))
 

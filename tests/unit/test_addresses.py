@@ -104,6 +104,17 @@ def test_sentinels_need_a_name(rest: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "rest", [f"ann:{SECRET}@a/main", f"{SECRET}@a/main", f":{SECRET}@a/main?db=1"]
+)
+def test_what_is_not_heeded_is_refused(rest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user, a password without its colon, and options: nothing is dropped without a word."""
+    monkeypatch.setenv("BOOKING_REDIS_URL", f"redis+sentinel://{rest}")
+    with pytest.raises(SettingsError, match="BOOKING_REDIS_URL: must be redis") as caught:
+        load(BookingSettings)
+    assert SECRET not in str(caught.value)
+
+
 def test_another_url_names_no_sentinels() -> None:
     """The URL of a single Redis is none of sentinels."""
     assert addresses.of_sentinels("redis://a:6379/0") is None
