@@ -4,6 +4,7 @@ First a snapshot of each database is opened, then they are read: the moments tha
 milliseconds apart, however long the reading takes.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -25,6 +26,8 @@ Look = Callable[[str, Sequence[Any]], None]
 SEVERAL = re.compile(
     r"(?P<who>mysql\+aiomysql://(?:[^@]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>.*)"
 )
+# A server that hangs takes connections, and never says a word.
+CONNECT_TIMEOUT_S = 10.0
 # Rows at a time: enough that a step costs nothing, too few to weigh.
 BATCH = 2000
 
@@ -145,7 +148,13 @@ async def _connect(stack: AsyncExitStack, name: str, url: str) -> _Snapshot:
             _read_only(parsed), isolation_level="AUTOCOMMIT", hide_parameters=True
         )
         stack.push_async_callback(engine.dispose)
-        return _Snapshot(name, parsed, await stack.enter_async_context(engine.connect()))
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await stack.enter_async_context(engine.connect())
+        except TimeoutError:
+            message = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
+            raise TimeoutError(message) from None
+        return _Snapshot(name, parsed, connection)
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, create_engine, insert, make_url, text
 from support.audited import CONFIRMED, JOURNAL, PARKED, REFERENCES, world
-from support.databases import Databases, url_of
+from support.databases import Databases, on_mariadb, url_of
+from support.silent import silent_server
 from support.spoiled import SPOILED, Spoiled, one_more, said
 
-from auditor import CannotRead, Code, Urls, audit, examine
+from auditor import CannotRead, Code, Urls, audit, examine, reading
 from auditor.__main__ import main
 from auditor.reading import read_all
 from chassis.database import Database
@@ -101,6 +102,22 @@ async def test_where_all_is_well_nothing_is_found(on_server: dict[str, Database]
     assert (report.bookings, report.payments, report.seats, report.answers) == (5, 7, 6, 7)
     assert report.parked == [REFERENCES[PARKED]]
     assert report.asked_provider
+
+
+@on_mariadb
+async def test_of_several_servers_one_that_answers_is_read(
+    on_server: dict[str, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is away and one that hangs are passed over; if all hang, that is said."""
+    monkeypatch.setattr(reading, "CONNECT_TIMEOUT_S", 0.5)
+    async with silent_server() as silent:
+        bad = f"@127.0.0.1:1,{silent}"
+        urls = [url_of(on_server[name]) for name in TABLES]
+        report = await examine(Urls(*(one.replace("@", f"{bad},") for one in urls)), settled=True)
+        assert report.findings == []
+        only = f"{bad}/{urls[0].rpartition('/')[2]}"
+        with pytest.raises(CannotRead, match=r"the booking database at .*: no answer within"):
+            await audit(Urls(urls[0].partition("@")[0] + only, *urls[1:]))
 
 
 async def test_a_fault_is_found_on_every_server(on_server: dict[str, Database]) -> None:

@@ -1,8 +1,7 @@
 """A database that several servers have: who is asked, in which order, and what that costs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.databases import Databases, on_mariadb
+from support.silent import silent_server
 
 from chassis import health, hosts, migrations
 from chassis.addresses import Host
@@ -30,24 +30,6 @@ async def url_on(databases: Databases, *before: str) -> str:
 
 async def number_of(connection: AsyncConnection) -> int:
     return int((await connection.execute(text("SELECT CONNECTION_ID()"))).scalar_one())
-
-
-@asynccontextmanager
-async def silent_server() -> AsyncIterator[str]:
-    """Takes connections and says nothing, as one that hangs; its address."""
-    ended = asyncio.Event()
-
-    async def wait(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await ended.wait()
-        writer.close()
-
-    server = await asyncio.start_server(wait, "127.0.0.1", 0)
-    try:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        ended.set()
-        server.close()
-        await server.wait_closed()
 
 
 @on_mariadb
