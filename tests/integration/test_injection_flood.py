@@ -85,8 +85,14 @@ class Flooded:
         return {f"{name}_target": one.address for name, one in self._services.items()}
 
     async def ask(self, method: MethodDescriptor, request: bytes, *metadata: Any) -> None:
-        name = method.containing_service.full_name.split(".")[1]
-        channel = await self._channel(name)
+        package = method.containing_service.full_name.split(".")[1]
+        # What is of no program's own package, each of them hosts.
+        for name in {package} & self._services.keys() or self._services:
+            await self._ask(await self._channel(name), method, request, *metadata)
+
+    async def _ask(
+        self, channel: grpc.aio.Channel, method: MethodDescriptor, request: bytes, *metadata: Any
+    ) -> None:
         shape = channel.unary_stream if method.server_streaming else channel.unary_unary
         pairs = (*ADMIN, *metadata)
         call = shape(path_of(method))(request, metadata=pairs, timeout=TIMEOUT_S)
