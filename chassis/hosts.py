@@ -49,12 +49,15 @@ class Hosts:
         self._avoided: dict[Host, float] = {}
         # When a server said last that it must be left.
         self._refused = -math.inf
+        # When one did not even greet, last.
+        self._silent: dict[Host, float] = {}
 
     def watch(self, engine: Engine) -> None:
         """When a server must be left, leave it with all pooled connections of all these engines.
 
         Those that only read would not be told: a server that is read-only now, or has lost its
-        cluster, goes on to answer them, and with old news.
+        cluster, goes on to answer them, and with old news. And on a server that does not greet any
+        more, each unit would wait for an answer for as long as it may.
         """
 
         def refused(context: ExceptionContext) -> None:
@@ -63,11 +66,13 @@ class Hosts:
                 self._refused = self._now()
                 context.is_disconnect = True
 
-        def opened(_connection: object, record: Any) -> None:
-            record.info[OPENED] = self._now()
+        def opened(connection: Any, record: Any) -> None:
+            there = connection.driver_connection
+            record.info[OPENED] = Host(there.host, there.port), self._now()
 
         def taken(_connection: object, record: Any, _proxy: object) -> None:
-            if record.info[OPENED] < self._refused:
+            host, at = record.info[OPENED]
+            if at < max(self._refused, self._silent.get(host, self._refused)):
                 raise DisconnectionError
 
         event.listen(engine, "handle_error", refused)
@@ -145,7 +150,13 @@ class Hosts:
         Raises:
             MySQLError, OSError, TimeoutError: it cannot work.
         """
-        connection = await _connect(host, options)
+        began = self._now()
+        try:
+            connection = await _connect(host, options)
+        except (TimeoutError, asyncio.CancelledError):
+            if self._now() - began >= SILENCE_S:
+                self._silent[host] = self._now()
+            raise
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 return connection, await _is_synced(connection)

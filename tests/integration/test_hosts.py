@@ -55,6 +55,31 @@ async def test_a_server_that_hangs_is_passed_over(
 
 
 @on_mariadb
+async def test_a_server_that_begins_to_hang_is_left(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it does not greet any more, nobody is given one of the connections from before."""
+    monkeypatch.setattr(hosts, "CONNECT_TIMEOUT_S", hosts.SILENCE_S)
+    database = databases.open(await url_on(databases, NOWHERE))
+    kinds = (database.read, database.write)
+    before = [await kind(number_of) for kind in kinds]
+    assert [await kind(number_of) for kind in kinds] == before
+    real = hosts._connect
+
+    async def hangs(host: Host, options: dict[str, Any]) -> Any:
+        monkeypatch.setattr(hosts, "_connect", real)
+        await asyncio.sleep(hosts.SILENCE_S)
+        raise TimeoutError(host, len(options))
+
+    assert database.hosts is not None
+    host = database.hosts._hosts[1]
+    monkeypatch.setattr(hosts, "_connect", hangs)
+    with pytest.raises(TimeoutError):
+        await database.hosts._open(host, {})
+    assert not {await kind(number_of) for kind in kinds} & set(before)
+
+
+@on_mariadb
 async def test_a_transaction_costs_no_more(databases: Databases) -> None:
     """With several servers, a read and a write are as many round trips as with one."""
 
