@@ -82,11 +82,13 @@ def has_seats(evidence: Evidence) -> Iterator[Finding]:
 def same_seat(evidence: Evidence) -> Iterator[Finding]:
     """A booked seat is the one that was reserved: event, user, number, price, currency.
 
-    A reservation that was never confirmed may be forgotten when its booking is over.
+    A reservation that was never confirmed may be forgotten when its booking is over, or has waited
+    for an operator for months.
     """
     for booking, seat in _booked_seats(evidence):
         reservation = evidence.reservations.get(seat["reservation_id"])
-        if reservation is None and booking["status"] in DEAD and not booking["confirmed_at"]:
+        waits = booking["status"] in DEAD or booking["booking_id"] in evidence.parked
+        if reservation is None and waits and not booking["confirmed_at"]:
             continue
         if reservation is None:
             text = f"the reservation of seat {seat['seat_number']} does not exist"

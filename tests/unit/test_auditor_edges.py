@@ -160,6 +160,10 @@ FINE: dict[str, list[Edit]] = {
     "a hold of a booking that failed, forgotten": [
         ("inventory", "reservations", "reservation_id", 1020, None)
     ],
+    "a hold of a booking that waits for an operator, forgotten": [
+        *A_PENDING_BOOKING,
+        ("inventory", "reservations", "reservation_id", 1040, None),
+    ],
 }
 
 
