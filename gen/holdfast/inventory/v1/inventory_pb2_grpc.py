@@ -105,7 +105,8 @@ class InventoryServiceServicer:
         """Creates an event with all of its seats, in one transaction.
 
         Returns the event. With an `idempotency_key`, a repeat returns the event of
-        the first call and creates nothing.
+        the first call and creates nothing. Keys are kept for 30 days, unless the
+        operator says otherwise.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
         number occurs twice, the currency is not in ISO 4217 or has fewer decimals
@@ -143,7 +144,8 @@ class InventoryServiceServicer:
 
         Returns one reservation a seat, in the order of `seat_numbers`. A seat whose
         earlier hold is over is free. With an `idempotency_key`, a repeat returns the
-        reservations of the first call, as they are now, and holds nothing more.
+        reservations of the first call, as they are now, and holds nothing more. Keys
+        are kept for 30 days, unless the operator says otherwise.
 
         The holder is the token's user.
 

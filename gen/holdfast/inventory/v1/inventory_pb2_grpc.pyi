@@ -48,7 +48,8 @@ class InventoryServiceStub:
     """Creates an event with all of its seats, in one transaction.
 
     Returns the event. With an `idempotency_key`, a repeat returns the event of
-    the first call and creates nothing.
+    the first call and creates nothing. Keys are kept for 30 days, unless the
+    operator says otherwise.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
     number occurs twice, the currency is not in ISO 4217 or has fewer decimals
@@ -74,7 +75,8 @@ class InventoryServiceStub:
 
     Returns one reservation a seat, in the order of `seat_numbers`. A seat whose
     earlier hold is over is free. With an `idempotency_key`, a repeat returns the
-    reservations of the first call, as they are now, and holds nothing more.
+    reservations of the first call, as they are now, and holds nothing more. Keys
+    are kept for 30 days, unless the operator says otherwise.
 
     The holder is the token's user.
 
@@ -154,7 +156,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Creates an event with all of its seats, in one transaction.
 
     Returns the event. With an `idempotency_key`, a repeat returns the event of
-    the first call and creates nothing.
+    the first call and creates nothing. Keys are kept for 30 days, unless the
+    operator says otherwise.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
     number occurs twice, the currency is not in ISO 4217 or has fewer decimals
@@ -180,7 +183,8 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
 
     Returns one reservation a seat, in the order of `seat_numbers`. A seat whose
     earlier hold is over is free. With an `idempotency_key`, a repeat returns the
-    reservations of the first call, as they are now, and holds nothing more.
+    reservations of the first call, as they are now, and holds nothing more. Keys
+    are kept for 30 days, unless the operator says otherwise.
 
     The holder is the token's user.
 
@@ -263,7 +267,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates an event with all of its seats, in one transaction.
 
         Returns the event. With an `idempotency_key`, a repeat returns the event of
-        the first call and creates nothing.
+        the first call and creates nothing. Keys are kept for 30 days, unless the
+        operator says otherwise.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a seat
         number occurs twice, the currency is not in ISO 4217 or has fewer decimals
@@ -307,7 +312,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Returns one reservation a seat, in the order of `seat_numbers`. A seat whose
         earlier hold is over is free. With an `idempotency_key`, a repeat returns the
-        reservations of the first call, as they are now, and holds nothing more.
+        reservations of the first call, as they are now, and holds nothing more. Keys
+        are kept for 30 days, unless the operator says otherwise.
 
         The holder is the token's user.
 

@@ -109,7 +109,8 @@ class PaymentServiceServicer:
         the provider has not said. A decline is an answer, not an error status.
 
         With an `idempotency_key`, a repeat returns the payment of the first call as
-        it is now and takes nothing more.
+        it is now and takes nothing more. Keys are kept for 30 days, unless the
+        operator says otherwise, and for as long as the payment is open.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a card
         number with a wrong check digit, a card past its expiry, a means of payment
@@ -152,7 +153,9 @@ class PaymentServiceServicer:
         the refunds of a payment never add up to more than the payment, however many
         run at once.
 
-        With an `idempotency_key`, a repeat returns the refund of the first call.
+        With an `idempotency_key`, a repeat returns the refund of the first call. Keys
+        are kept for 30 days, unless the operator says otherwise, and for as long as
+        the refund is open.
         Two equal refunds with different keys, or without keys, are two refunds.
 
         Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED

@@ -52,7 +52,8 @@ class PaymentServiceStub:
     the provider has not said. A decline is an answer, not an error status.
 
     With an `idempotency_key`, a repeat returns the payment of the first call as
-    it is now and takes nothing more.
+    it is now and takes nothing more. Keys are kept for 30 days, unless the
+    operator says otherwise, and for as long as the payment is open.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a card
     number with a wrong check digit, a card past its expiry, a means of payment
@@ -83,7 +84,9 @@ class PaymentServiceStub:
     the refunds of a payment never add up to more than the payment, however many
     run at once.
 
-    With an `idempotency_key`, a repeat returns the refund of the first call.
+    With an `idempotency_key`, a repeat returns the refund of the first call. Keys
+    are kept for 30 days, unless the operator says otherwise, and for as long as
+    the refund is open.
     Two equal refunds with different keys, or without keys, are two refunds.
 
     Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
@@ -178,7 +181,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     the provider has not said. A decline is an answer, not an error status.
 
     With an `idempotency_key`, a repeat returns the payment of the first call as
-    it is now and takes nothing more.
+    it is now and takes nothing more. Keys are kept for 30 days, unless the
+    operator says otherwise, and for as long as the payment is open.
 
     Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a card
     number with a wrong check digit, a card past its expiry, a means of payment
@@ -209,7 +213,9 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     the refunds of a payment never add up to more than the payment, however many
     run at once.
 
-    With an `idempotency_key`, a repeat returns the refund of the first call.
+    With an `idempotency_key`, a repeat returns the refund of the first call. Keys
+    are kept for 30 days, unless the operator says otherwise, and for as long as
+    the refund is open.
     Two equal refunds with different keys, or without keys, are two refunds.
 
     Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
@@ -307,7 +313,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         the provider has not said. A decline is an answer, not an error status.
 
         With an `idempotency_key`, a repeat returns the payment of the first call as
-        it is now and takes nothing more.
+        it is now and takes nothing more. Keys are kept for 30 days, unless the
+        operator says otherwise, and for as long as the payment is open.
 
         Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: a rule below is broken, a card
         number with a wrong check digit, a card past its expiry, a means of payment
@@ -356,7 +363,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         the refunds of a payment never add up to more than the payment, however many
         run at once.
 
-        With an `idempotency_key`, a repeat returns the refund of the first call.
+        With an `idempotency_key`, a repeat returns the refund of the first call. Keys
+        are kept for 30 days, unless the operator says otherwise, and for as long as
+        the refund is open.
         Two equal refunds with different keys, or without keys, are two refunds.
 
         Returns the refund: REFUNDED; PENDING when the provider has not said; FAILED
