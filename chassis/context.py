@@ -5,6 +5,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 ADMIN = "admin"
+# As long as the columns that keep it.
+USER_ID_LENGTH_MAX = 128
 REPLAYED = ("idempotent-replayed", "true")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -31,6 +33,14 @@ class Caller:
     def has(self, scope: str) -> bool:
         """Whether the token allows what needs this scope."""
         return scope in self.scopes or ADMIN in self.scopes
+
+
+def is_user_id(text: str) -> bool:
+    """Whether this can be the id of a user."""
+    # MySQL takes `ann` and `ann ` for the same key.
+    fits = 1 <= len(text) <= USER_ID_LENGTH_MAX and text == text.strip()
+    # It is shown to people, on terminals that obey control characters.
+    return fits and text.isprintable()
 
 
 def caller() -> Caller:

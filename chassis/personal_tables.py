@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, Table, delete, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Table, delete, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.privacy import Erasure, Place, Record
@@ -15,10 +15,13 @@ class Owned:
 
     table: Table
     belongs_to: Callable[[str], ColumnElement[bool]]
+    # Others that do. Asked for apart: of two conditions joined by OR, no index would help.
+    also: Callable[[str], ColumnElement[bool]] | None = None
 
-    def rows(self, user_id: str) -> Select[tuple[object, ...]]:
-        """Its rows of a person."""
-        return select(self.table).where(self.belongs_to(user_id))
+    def parts(self, user_id: str) -> list[ColumnElement[bool]]:
+        """What its rows of a person fulfil, one of these."""
+        mine = self.belongs_to(user_id)
+        return [mine] if self.also is None else [mine, self.also(user_id) & ~mine]
 
 
 class PersonalTables:
@@ -40,24 +43,31 @@ class PersonalTables:
         """What a table has of a person, in order, from a place on."""
         owned = self._owned[kind]
         key = list(owned.table.primary_key)
-        found = owned.rows(user_id)
-        if after is not None:
-            last = [literal(value, column.type) for column, value in zip(key, after, strict=True)]
-            found = found.where(tuple_(*key) > tuple_(*last))
-        rows = await self._connection.execute(found.order_by(*key).limit(limit))
-        return [
-            Record(kind, tuple(row[column.name] for column in key), dict(row))
-            for row in rows.mappings()
-        ]
+        parts = owned.parts(user_id)
+        found: list[Record] = []
+        for part in parts:
+            rows = select(owned.table).where(part)
+            if after is not None:
+                last = [literal(value, one.type) for one, value in zip(key, after, strict=True)]
+                rows = rows.where(tuple_(*key) > tuple_(*last))
+            page = await self._connection.execute(rows.order_by(*key).limit(limit))
+            found += [
+                Record(kind, tuple(row[column.name] for column in key), dict(row))
+                for row in page.mappings()
+            ]
+        if len(parts) > 1:
+            found.sort(key=lambda record: record.place)
+        return found[:limit]
 
     async def count(self, user_id: str) -> dict[str, int]:
         """How many rows each table has of a person; those without any are left out."""
         counts = {}
         for kind, owned in self._owned.items():
             counted = select(func.count()).select_from(owned.table)
-            number = await self._connection.scalar(counted.where(owned.belongs_to(user_id)))
+            parts = [counted.where(part) for part in owned.parts(user_id)]
+            number = sum([await self._connection.scalar(part) or 0 for part in parts])
             if number:
-                counts[kind] = int(number)
+                counts[kind] = number
         return counts
 
 

@@ -14,6 +14,7 @@ import structlog
 
 from chassis import context
 from chassis.clock import Clock
+from chassis.context import is_user_id
 from chassis.errors import InvalidField
 from chassis.transactions import Transactions
 
@@ -106,6 +107,18 @@ class HasPersonalData(Protocol):
 Repository = TypeVar("Repository", bound=HasPersonalData)
 
 
+def require_user_id(user_id: str) -> None:
+    """Refuse what is nobody's id: MySQL would find `ann` by `ann `, and Redis would not.
+
+    Raises:
+        InvalidField: it is.
+    """
+    if not is_user_id(user_id):
+        raise InvalidField(
+            ("user_id", "is no user's id: it has spaces at an end, or is unprintable")
+        )
+
+
 class Privacy(Generic[Repository]):
     """Gives out what is stored of a person, and erases it."""
 
@@ -118,7 +131,12 @@ class Privacy(Generic[Repository]):
         self._rewrite = rewrite
 
     async def export(self, user_id: str) -> AsyncIterator[Record]:
-        """Everything that is stored of a person, table by table."""
+        """Everything that is stored of a person, table by table.
+
+        Raises:
+            InvalidField: nobody can have this id.
+        """
+        require_user_id(user_id)
 
         async def kinds(one: Repository) -> Sequence[str]:
             return one.personal.kinds
@@ -142,8 +160,9 @@ class Privacy(Generic[Repository]):
 
         Raises:
             DomainError: something of the person is open.
-            InvalidField: the replacement is the id that it is to replace.
+            InvalidField: nobody can have this id, or the replacement is the same.
         """
+        require_user_id(user_id)
         if user_id == replacement:
             raise InvalidField(("replacement", "is the id that it is to replace"))
         now = self._clock.now()

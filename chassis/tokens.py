@@ -12,7 +12,7 @@ import jwt
 import structlog
 from jwt import PyJWK, PyJWKSet
 
-from chassis.context import Caller
+from chassis.context import Caller, is_user_id
 from chassis.errors import TokenExpired, TokenInvalid
 from chassis.settings import AuthSettings, SettingsError
 from chassis.tls_settings import TlsSettings
@@ -26,8 +26,6 @@ LEEWAY_S = 10
 # A service's own token is short-lived and renewed well before it ends.
 SERVICE_TOKEN_LIFETIME_S = 600
 SERVICE_TOKEN_RENEW_S = 300
-# As long as the columns that keep it.
-USER_ID_LENGTH_MAX = 128
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
 
 
@@ -308,10 +306,6 @@ def _caller(claims: dict[str, Any]) -> Caller:
     user_id, scope = claims["sub"], claims.get("scope", "")
     if not isinstance(user_id, str) or not isinstance(scope, str):
         raise TokenInvalid
-    # MySQL takes `ann` and `ann ` for the same key.
-    if not 1 <= len(user_id) <= USER_ID_LENGTH_MAX or user_id != user_id.strip():
-        raise TokenInvalid
-    # It is shown to people, on terminals that obey control characters.
-    if not user_id.isprintable():
+    if not is_user_id(user_id):
         raise TokenInvalid
     return Caller(user_id, frozenset(scope.split()))

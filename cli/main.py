@@ -13,9 +13,9 @@ import grpc
 import typer
 from rich.markup import escape
 
+from chassis.context import USER_ID_LENGTH_MAX
 from chassis.settings import SettingsError, load
 from chassis.terminals import harmless
-from chassis.tokens import USER_ID_LENGTH_MAX
 from cli import (
     calls,
     cards,

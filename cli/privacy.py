@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shlex
+import stat
 import sys
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from google.protobuf.json_format import MessageToDict
 from holdfast.privacy.v1 import privacy_pb2 as pb
 from holdfast.privacy.v1 import privacy_pb2_grpc as rpc
 
-from chassis.tokens import USER_ID_LENGTH_MAX
+from chassis.context import USER_ID_LENGTH_MAX, is_user_id
 from cli import calls, desk
 from cli.desk import Desk
 from cli.failure import Failure
@@ -60,7 +61,8 @@ def export(
         services = {name: _records(here, user) for name, here in desks.items()}
     counts = {name: Counter(one["kind"] for one in rows) for name, rows in services.items()}
     manifest = {"user": user, "exportedAt": datetime.now(UTC).isoformat(), "counts": counts}
-    text = json.dumps({**manifest, "services": services}, indent=2, ensure_ascii=False)
+    document = json.dumps({**manifest, "services": services}, indent=2, ensure_ascii=False)
+    text = "".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in document)
     if not to:
         typer.echo(text)
         return
@@ -205,9 +207,17 @@ def _desks() -> Iterator[dict[str, Desk]]:
 
 
 def _require_id(user: str) -> None:
-    if not 1 <= len(user) <= USER_ID_LENGTH_MAX or user != user.strip():
-        message = f"--user must be 1 to {USER_ID_LENGTH_MAX} characters, with no space at an end"
+    if not is_user_id(user):
+        message = (
+            f"--user must be 1 to {USER_ID_LENGTH_MAX} printable characters, with no space at an"
+            " end"
+        )
         raise Failure(message)
+
+
+def _escaped(character: str) -> str:
+    """A character of a string as JSON writes it in ASCII: a terminal would obey some."""
+    return json.dumps(character)[1:-1]
 
 
 def _write(path: Path, text: str) -> None:
@@ -215,7 +225,9 @@ def _write(path: Path, text: str) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
+            # Not of a terminal, a pipe or /dev/null: others need those.
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                os.fchmod(file.fileno(), 0o600)
             file.write(f"{text}\n")
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking_svc.domain.booking import SETTLED
@@ -29,11 +29,12 @@ NAMED_MAX = 20
 
 def _by(user_id: str) -> ColumnElement[bool]:
     """Of a step: whether this person took it by hand. See `usecases/operate_sagas.py`."""
-    said = or_(
-        saga_steps.c.detail == f"by {user_id}",
-        saga_steps.c.detail.startswith(f"by {user_id}: ", autoescape=True),
+    detail, begins = saga_steps.c.detail, f"by {user_id}: "
+    # To LIKE, SQLite's `Ann` is `ann`; to =, MySQL's `by ann:` is `by ann: `.
+    same = and_(
+        detail.startswith(begins, autoescape=True), func.substr(detail, 1, len(begins)) == begins
     )
-    return saga_steps.c.outcome.in_(BY_HAND) & said
+    return saga_steps.c.outcome.in_(BY_HAND) & or_(detail == f"by {user_id}", same)
 
 
 def _ids(user_id: str) -> Select[tuple[int]]:
@@ -48,7 +49,7 @@ OWNED = (
     Owned(bookings, lambda user: bookings.c.user_id == user),
     Owned(booking_seats, lambda user: booking_seats.c.booking_id.in_(_ids(user))),
     Owned(sagas, lambda user: sagas.c.booking_id.in_(_ids(user))),
-    Owned(saga_steps, lambda user: or_(saga_steps.c.booking_id.in_(_ids(user)), _by(user))),
+    Owned(saga_steps, lambda user: saga_steps.c.booking_id.in_(_ids(user)), _by),
     Owned(outbox, lambda user: outbox.c.subject.in_(_references(user))),
     Owned(idempotency_keys, lambda user: idempotency_keys.c.owner == user),
 )

@@ -5,7 +5,7 @@ from datetime import datetime
 from booking_svc.ports import Answers, Bookings
 from chassis.clock import Clock
 from chassis.errors import DependencyUnavailable
-from chassis.privacy import PAGE, Place, Privacy, Rewrite
+from chassis.privacy import PAGE, Place, Privacy, Rewrite, require_user_id
 from chassis.transactions import Transactions
 
 KEYS = "idempotency_keys"
@@ -34,9 +34,11 @@ class BookingPrivacy(Privacy[Bookings]):
 
         Raises:
             DomainError: something of the person is open.
+            InvalidField: nobody can have this id, or the replacement is the same.
             DependencyUnavailable: the fast copy cannot be reached; nothing was erased, or all but
                 the copies of what was asked meanwhile.
         """
+        require_user_id(user_id)
         keys = [] if validate_only else await self._keys(user_id)
         # Their names are known from the keys alone: they go first, and those that somebody asked
         # for again meanwhile go last.

@@ -40,7 +40,8 @@ OWNED = (
     Owned(booking_fences, lambda user: booking_fences.c.booking_reference.in_(_references(user))),
     Owned(
         payment_log,
-        lambda user: or_(payment_log.c.payment_id.in_(_ids(user)), payment_log.c.actor == user),
+        lambda user: payment_log.c.payment_id.in_(_ids(user)),
+        lambda user: payment_log.c.actor == user,
     ),
     Owned(outbox, lambda user: outbox.c.subject.in_(_ids(user))),
     Owned(idempotency_keys, lambda user: idempotency_keys.c.owner == user),

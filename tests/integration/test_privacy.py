@@ -13,10 +13,12 @@ from holdfast.booking.v1 import booking_pb2
 from holdfast.booking.v1 import booking_pb2_grpc as booking_rpc
 from holdfast.payment.v1 import payment_pb2
 from holdfast.payment.v1 import payment_pb2_grpc as payment_rpc
+from sqlalchemy import insert
 from support import bookings, build, redis
 from support.audit import audit, read_tables
 from support.bookings import POOR_CARD, Stack, confirm_request, on_sqlite, stack_on, until
 from support.client import As, bad_fields, refused
+from support.clock import ManualClock
 from support.databases import SQLITE, Databases, url_of
 from support.operators import cancellation_parked, operator, refund_by_hand
 from support.payments import log_lines
@@ -25,7 +27,11 @@ from support.redis import RedisServer
 from support.tokens import metadata_for
 
 from booking_svc.persistence import answers
+from booking_svc.persistence import tables as booking_tables
+from booking_svc.persistence.repository import SqlBookings
+from chassis import context as call_context
 from chassis import privacy as chassis_privacy
+from chassis.database import DatabaseTransactions
 
 private_redis, redis_server = redis.private_redis, redis.redis_server
 stack = bookings.stack
@@ -332,6 +338,54 @@ async def test_only_the_person(stack: Stack) -> None:
         confirm_request([one.reservation_id for one in _booked(before).seats])
     )
     assert again.replayed
+
+
+async def test_only_what_the_person_did_by_hand(databases: Databases) -> None:
+    """What operators did whose ids a database could take for the person's is theirs."""
+    database = await databases.fresh("booking_svc")
+    clock = ManualClock()
+    others = (WHO.upper(), f"{WHO}:", f"{WHO}%", WHO.replace("-", "_", 1), f"{WHO}x")
+    acts = [f"by {one}{note}" for one in (WHO, *others) for note in ("", ": done")]
+    rows = [
+        {
+            "step_id": number,
+            "booking_id": 1,
+            "definition": "cancel_booking",
+            "step": "payment",
+            "action": "give_back_payment",
+            "attempt": 1,
+            "outcome": "RESOLVED",
+            "detail": detail,
+            "began_at": clock.now(),
+            "took_ms": 0,
+        }
+        for number, detail in enumerate(acts, 1)
+    ]
+    stored = insert(booking_tables.saga_steps).values(rows)
+    await database.write(lambda one: one.execute(stored))
+    transactions = DatabaseTransactions(database, SqlBookings)
+    privacy = chassis_privacy.Privacy(transactions, clock, lambda payload, _: payload)
+    told = [one.fields["detail"] async for one in privacy.export(WHO)]
+    assert told == acts[:2]
+    assert await privacy.erase(WHO, REPLACEMENT, validate_only=True) == {"saga_steps": 2}
+    call_context.set_caller(call_context.Caller("olga", frozenset()))
+    await privacy.erase(WHO, REPLACEMENT)
+    kept = await read_tables(url_of(database))
+    details = [one["detail"] for one in sorted(kept["saga_steps"], key=lambda one: one["step_id"])]
+    assert details == [f"by {REPLACEMENT}", f"by {REPLACEMENT}: done", *acts[2:]]
+
+
+@pytest.mark.parametrize("nobody", [f"{WHO} ", f" {WHO}", f"{WHO}\x07"])
+async def test_what_is_nobodys_id(stack: Stack, nobody: str) -> None:
+    """An id that no token can have is refused, where a database could take it for another."""
+    zoe, office = stack.buyer(WHO), Office(stack)
+    await zoe.confirm(await zoe.hold("A1"))
+    for service in METADATA:
+        with refused("INVALID_FIELD"):
+            await office.export(service, nobody)
+        with refused("INVALID_FIELD"):
+            await office.erase_at(service, nobody)
+        assert await office.export(service, WHO)
 
 
 def _booked(exported: Any) -> booking_pb2.Booking:

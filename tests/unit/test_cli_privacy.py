@@ -1,9 +1,13 @@
 """The commands that give out and erase a person, where the services are not there."""
 
+import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -24,6 +28,7 @@ class Services:
     def __init__(self, rows: int = 2) -> None:
         self.rows = dict.fromkeys(SERVICES, rows)
         self.asked: list[tuple[str, pb.EraseUserRequest]] = []
+        self.records: list[pb.UserRecord] = []
         # Called before each question, by service and whether it is only a question.
         self.when: Callable[[str, bool], None] = lambda *_: None
 
@@ -47,6 +52,9 @@ class FakeDesk:
 
     def ask(self, _method: Any, request: pb.EraseUserRequest) -> pb.EraseUserResponse:
         return self._services.ask(self._name, request)
+
+    def listen(self, _method: Any, _request: pb.ExportUserRequest) -> list[pb.UserRecord]:
+        return self._services.records
 
 
 Run = Callable[..., int]
@@ -171,6 +179,7 @@ def test_a_person_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch, answer: st
         ("erase", "--user", "zoe", "--as", "bob", "--yes"),
         ("erase", "--user", "", "--yes"),
         ("erase", "--user", " zoe", "--yes"),
+        ("erase", "--user", "zoe\x1b[2J", "--yes"),
         ("erase", "--user", "zoe"),
         ("export", "--user", "x" * 129),
     ],
@@ -180,3 +189,32 @@ def test_what_is_not_understood(run: Run, arguments: tuple[str, ...]) -> None:
     services = Services()
     assert run(services, *arguments) == 1
     assert all(request.validate_only for _, request in services.asked)
+
+
+def test_what_a_terminal_would_obey(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters that somebody wrote are exported as JSON escapes; letters stay."""
+    services = Services()
+    reason = "Zoë\x1b[2J\x9b2J\u202e\U000e0001\n"
+    record = pb.UserRecord(kind="refunds")
+    record.fields.update({"reason": reason})
+    services.records = [record]
+    assert run(services, "export", "--user", "zoe") == 0
+    shown = capsys.readouterr().out
+    assert all(one.isprintable() for one in shown.replace("\n", ""))
+    assert "Zoë" in shown
+    (told,) = json.loads(shown)["services"]["booking_svc"]
+    assert told["fields"]["reason"] == reason
+
+
+def test_what_is_no_file_of_ours(run: Run, tmp_path: Path) -> None:
+    """An export into a pipe, or a device, leaves it to those who could use it before."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o644)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run(Services(), "export", "--user", "zoe", "--out", str(pipe)) == 0
+        assert json.loads(os.read(reader, 1 << 16))["user"] == "zoe"
+    finally:
+        os.close(reader)
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o644

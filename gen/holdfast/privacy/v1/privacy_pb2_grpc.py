@@ -65,6 +65,8 @@ class PrivacyServiceServicer:
 
         Of a user of whom nothing is stored there is nothing. What changes
         meanwhile may be told as it was or as it is.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: an id that no token can have).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,7 +86,8 @@ class PrivacyServiceServicer:
 
         Errors: `FAILED_PRECONDITION` (`USER_HAS_OPEN_BOOKINGS`: a booking, a
         payment or a reservation of the user is not over), `INVALID_ARGUMENT`
-        (`INVALID_FIELD`: a replacement in another form, or the user's own id).
+        (`INVALID_FIELD`: an id that no token can have, a replacement in another
+        form, or the user's own id).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

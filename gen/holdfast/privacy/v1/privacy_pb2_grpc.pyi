@@ -44,6 +44,8 @@ class PrivacyServiceStub:
 
     Of a user of whom nothing is stored there is nothing. What changes
     meanwhile may be told as it was or as it is.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: an id that no token can have).
     """
     EraseUser: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.EraseUserRequest, _privacy_pb2.EraseUserResponse]
     """Takes a user out of everything that this service stores: in place of the
@@ -59,7 +61,8 @@ class PrivacyServiceStub:
 
     Errors: `FAILED_PRECONDITION` (`USER_HAS_OPEN_BOOKINGS`: a booking, a
     payment or a reservation of the user is not over), `INVALID_ARGUMENT`
-    (`INVALID_FIELD`: a replacement in another form, or the user's own id).
+    (`INVALID_FIELD`: an id that no token can have, a replacement in another
+    form, or the user's own id).
     """
 
 @_typing.type_check_only
@@ -78,6 +81,8 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
 
     Of a user of whom nothing is stored there is nothing. What changes
     meanwhile may be told as it was or as it is.
+
+    Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: an id that no token can have).
     """
     EraseUser: _aio.UnaryUnaryMultiCallable[_privacy_pb2.EraseUserRequest, _privacy_pb2.EraseUserResponse]  # type: ignore[assignment]
     """Takes a user out of everything that this service stores: in place of the
@@ -93,7 +98,8 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
 
     Errors: `FAILED_PRECONDITION` (`USER_HAS_OPEN_BOOKINGS`: a booking, a
     payment or a reservation of the user is not over), `INVALID_ARGUMENT`
-    (`INVALID_FIELD`: a replacement in another form, or the user's own id).
+    (`INVALID_FIELD`: an id that no token can have, a replacement in another
+    form, or the user's own id).
     """
 
 class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -115,6 +121,8 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Of a user of whom nothing is stored there is nothing. What changes
         meanwhile may be told as it was or as it is.
+
+        Errors: `INVALID_ARGUMENT` (`INVALID_FIELD`: an id that no token can have).
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +144,8 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `FAILED_PRECONDITION` (`USER_HAS_OPEN_BOOKINGS`: a booking, a
         payment or a reservation of the user is not over), `INVALID_ARGUMENT`
-        (`INVALID_FIELD`: a replacement in another form, or the user's own id).
+        (`INVALID_FIELD`: an id that no token can have, a replacement in another
+        form, or the user's own id).
         """
 
 def add_PrivacyServiceServicer_to_server(servicer: PrivacyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
