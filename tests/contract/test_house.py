@@ -112,3 +112,12 @@ def test_the_picture_is_what_is_enforced() -> None:
     rooms = drawn[1].split(" → ")
     assert len(rooms) == len(chain)
     assert all(room in layer for room, layer in zip(rooms, chain, strict=True))
+
+
+def test_migrations_have_numbers_of_their_own() -> None:
+    """No two migrations of a service have one number: Alembic would drop one without a word."""
+    for service in SERVICES:
+        files = (ROOT / service / "persistence/migrations/versions").glob("[0-9]*.py")
+        numbers = ["_".join(path.name.split("_")[:2]) for path in files]
+        assert numbers
+        assert sorted(numbers) == sorted(set(numbers))
