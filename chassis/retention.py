@@ -56,7 +56,11 @@ class Retention(Generic[Repository]):
         return False
 
     async def _purge(self, rule: Rule[Repository]) -> int:
-        before = self._clock.now() - timedelta(seconds=rule.retention_s)
+        try:
+            before = self._clock.now() - timedelta(seconds=rule.retention_s)
+        except OverflowError:
+            # Before all time: it is kept for ever.
+            return 0
         found = await self._transactions.write(lambda one: rule.purge(one, before, BATCH))
         metrics.PURGED.labels(rule.kind).inc(found)
         return found

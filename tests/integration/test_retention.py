@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import MetaData, Table, insert, select
 from support import bookings, build
 from support.audit import audit
-from support.bookings import POOR_CARD, Stack, confirm_request, stack_on, until
+from support.bookings import POOR_CARD, Stack, confirm_request, on_sqlite, stack_on, until
 from support.client import As, refused
 from support.clock import START, ManualClock
 from support.databases import Databases
@@ -399,6 +399,24 @@ async def test_two_replicas_forget_at_once(databases: Databases) -> None:
         left = await counts(stack)
         assert {one["idempotency_keys"] for one in left.values()} == {0}
         assert left["inventory_svc"]["reservations"] == 2
+
+
+@pytest.mark.parametrize("retention_s", [float("inf"), 1e12])
+@on_sqlite
+async def test_what_is_kept_for_ever(databases: Databases, retention_s: float) -> None:
+    """A retention longer than all time keeps what it is of, and the others are as they are."""
+    database, clock = await databases.fresh("payment_svc"), ManualClock()
+    row = {"owner": "ann", "idempotency_key": "k", "fingerprint": "f", "subject": "pay_1"}
+    await store(database, payment_tables.idempotency_keys, {**row, "created_at": clock.now()})
+    event = {"provider": "mock", "event_id": "e", "reference": "pay_1", "answer": "PENDING"}
+    received = {"detail": "", "received_at": clock.now(), "tries": 0}
+    await store(database, payment_tables.webhook_events, {**event, **received})
+    clock.move(2 * KEPT_S)
+    transactions = DatabaseTransactions(database, SqlLedger)
+    kept = payment_retention.Retentions(retention_s, retention_s, KEPT_S)
+    assert not await payment_retention.retention(transactions, clock, kept).run_once()
+    assert len(await rows_of(database, payment_tables.idempotency_keys)) == 1
+    assert await rows_of(database, payment_tables.webhook_events) == []
 
 
 MISTAKES: dict[str, tuple[type[ServiceSettings], dict[str, str]]] = {
