@@ -24,10 +24,16 @@ export function compare(left, right) {
 
 // As people read it, by their language and the currency's own rules.
 export function shown(amount, currency) {
+  const exact = digits(amount);
+  const style = { style: "currency", currency };
   try {
-    return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(digits(amount));
+    const usual = new Intl.NumberFormat(undefined, style);
+    const places = decimals(exact).length;
+    if (places <= usual.resolvedOptions().maximumFractionDigits) return usual.format(exact);
+    // Browsers leave out coins that are seldom seen, of HUF and others: they are charged all the same.
+    return new Intl.NumberFormat(undefined, { ...style, minimumFractionDigits: places }).format(exact);
   } catch {
-    return `${digits(amount)} ${currency}`;
+    return `${exact} ${currency}`;
   }
 }
 
