@@ -35,6 +35,11 @@ export function complain(text = "") {
   );
 }
 
+// Tell what went wrong, unless the page only went on, or asks for a token anyway.
+export function complainOf(error) {
+  if (error.name !== "AbortError" && error.status !== 401) complain(error.sentence ?? error.message);
+}
+
 // A question with a dialog; what its form said, or null. Escape is a no.
 export function ask({ title, text, yes, no = "Go back", danger = false, note = "" }) {
   const field = note && h("textarea", { rows: 2, maxlength: 200, required: true, id: "note" });

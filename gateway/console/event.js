@@ -22,6 +22,7 @@ class EventView {
     this.tokens = [""];
     this.section = 0;
     this.wish = null;
+    this.holding = false;
     this.map = new SeatMap({ onToggle: (seat, isChosen) => this.toggle(seat, isChosen) });
     this.title = h("h1", { tabindex: -1 }, "Seats");
     this.count = h("p", { class: "small" });
@@ -51,8 +52,9 @@ class EventView {
     every(LOOK_MS, this.signal, () => this.look());
   }
 
-  async load() {
-    const page = await this.read();
+  async load(section = this.section) {
+    const page = await this.read(section);
+    this.section = section;
     this.currency = page.currency;
     this.map.show(page.seats, page.currency, this.chosen);
     this.stage.hidden = !this.map.element.classList.contains("lettered") || this.section > 0;
@@ -66,39 +68,39 @@ class EventView {
     replace(this.sections, (this.section > 0 || next) && this.turner(first, last, all, next));
   }
 
-  read() {
-    const query = { pageSize: SECTION, pageToken: this.tokens[this.section] };
+  read(section) {
+    const query = { pageSize: SECTION, pageToken: this.tokens[section] };
     return get(`inventory/events/${encodeURIComponent(this.eventId)}/seats`, query, this.signal);
   }
 
   async look() {
     const { section } = this;
-    const page = await this.read();
+    const page = await this.read(section);
     if (section !== this.section) return;
     const lost = this.map.update(page.seats);
-    // Seats that we hold are held by somebody, too.
-    if (lost.length === 0 || this.order) return;
+    // Seats that we hold are held by somebody, too; and so are those that we may hold by now.
+    if (lost.length === 0 || this.order || this.wish) return;
     this.letGo(lost);
     complain(`Somebody was faster: ${lost.join(", ")} is taken.`);
   }
 
   turner(first, last, all, next) {
     const number = new Intl.NumberFormat();
-    const turn = (by) => async () => {
-      this.section += by;
-      await this.load();
+    const turn = (to) => async () => {
+      await this.load(to);
       say(`Section ${this.section + 1}`);
       this.map.focus();
     };
     return [
-      h("button", { type: "button", disabled: this.section === 0, onclick: turn(-1) }, "Before"),
+      h("button", { type: "button", disabled: this.section === 0, onclick: turn(this.section - 1) }, "Before"),
       h("span", {}, `Seats ${number.format(first)} to ${number.format(last)} of ${all}`),
-      h("button", { type: "button", disabled: !next, onclick: turn(1) }, "After"),
+      h("button", { type: "button", disabled: !next, onclick: turn(this.section + 1) }, "After"),
     ];
   }
 
   toggle(seat, isChosen) {
     if (this.order) return say("Your seats are held. Choose other seats in the panel first.");
+    if (this.holding) return say("One moment: your seats are being held.");
     if (isChosen && this.chosen.size === CHOSEN_MAX) return complain(`One booking takes ${CHOSEN_MAX} seats.`);
     if (isChosen) this.chosen.set(seat.seatNumber, seat);
     else this.chosen.delete(seat.seatNumber);
@@ -118,22 +120,24 @@ class EventView {
     if (!this.order) this.choosing();
   }
 
-  choosing(busy = false) {
+  choosing() {
     const onRemove = (seat) => {
       this.toggle(seat, false);
       this.panel.querySelector("h2").focus();
     };
     this.panel.classList.add("choosing");
-    replace(this.panel, ...chosenPanel(this.chosen, this.currency, { busy, onRemove, onHold: () => this.hold() }));
+    replace(this.panel, ...chosenPanel(this.chosen, this.currency, { busy: this.holding, onRemove, onHold: () => this.hold() }));
   }
 
   async hold() {
     complain();
     this.wish ??= { eventId: this.eventId, seatNumbers: [...this.chosen.keys()], key: newKey() };
-    this.choosing(true);
+    this.holding = true;
+    this.choosing();
     try {
       const order = await Order.hold(this.wish, this.signal);
       this.wish = null;
+      this.holding = false;
       this.checkout(order);
       await this.look();
       this.panel.querySelector("h2").focus();
@@ -145,13 +149,16 @@ class EventView {
 
   notHeld(error) {
     if (this.signal.aborted) return;
+    this.holding = false;
     if (!(error instanceof Refused)) throw error;
     // Without an answer the same wish keeps its key; what was refused is another wish next time.
     if (!error.mayBeSentAgain) this.wish = null;
     const taken = error.reason === "SEAT_NOT_AVAILABLE" ? (error.body.seatNumbers ?? "").split(/,\s*/) : [];
-    complain(taken.length ? `Somebody was faster: ${taken.join(", ")} is taken.` : `Nothing is held: ${error.sentence}.`);
-    this.letGo(taken);
-    this.choosing();
+    if (taken.length) complain(`Somebody was faster: ${taken.join(", ")} is taken.`);
+    else if (this.wish) complain(`No answer yet: ${error.sentence}. Your seats may be held for you: to hold them again asks for the same.`);
+    else complain(`Nothing is held: ${error.sentence}.`);
+    if (taken.length) this.letGo(taken);
+    else this.choosing();
     this.look().catch(() => {});
   }
 

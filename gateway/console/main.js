@@ -2,16 +2,17 @@
 
 import { get, Refused } from "./api.js";
 import { bookingsView } from "./bookings.js";
-import { complain, h, replace } from "./dom.js";
+import { complain, complainOf, h, replace } from "./dom.js";
 import { eventView } from "./event.js";
 import { operationsView } from "./operations.js";
 import { moment } from "./saga.js";
 import * as session from "./session.js";
+import { browser } from "./storage.js";
 
 const EVENTS = 100;
 const THEME = "holdfast.theme";
 const main = document.getElementById("main");
-const cards = fetch("console/cards.json").then((answer) => answer.json());
+let cards = null;
 let leaving = new AbortController();
 
 const VIEWS = [
@@ -26,6 +27,8 @@ async function show() {
   leaving = new AbortController();
   const { signal } = leaving;
   complain();
+  // A question about what is shown no more is taken back.
+  document.querySelector("dialog")?.close();
   drawTop();
   if (!session.token()) return signInView();
   const path = location.hash.slice(1) || "/events";
@@ -34,7 +37,7 @@ async function show() {
   replace(main, h("p", { class: "small" }, "one moment …"));
   main.setAttribute("aria-busy", "true");
   try {
-    const given = { signal, events, cards: (await cards).testCards };
+    const given = { signal, events, cards: await testCards() };
     await view(main, given, ...(pattern.exec(path)?.slice(1) ?? []));
     main.querySelector("h1")?.focus({ preventScroll: true });
   } catch (error) {
@@ -45,6 +48,16 @@ async function show() {
   } finally {
     if (!signal.aborted) main.removeAttribute("aria-busy");
   }
+}
+
+// Asked for once; and again, if there was no answer.
+async function testCards() {
+  try {
+    cards ??= (await (await fetch("console/cards.json")).json()).testCards;
+  } catch {
+    throw new Refused(0, { message: "the gateway does not answer" });
+  }
+  return cards;
 }
 
 // The latest events, for their names.
@@ -62,7 +75,7 @@ async function eventsView(place, { signal }) {
     list.append(...page.events.map(eventCard));
     if (!list.childElementCount) list.append(h("li", { class: "card" }, "There is no event yet. ", h("code", {}, "holdfast up"), " makes one."));
     const next = page.nextPageToken;
-    replace(more, next && h("button", { type: "button", onclick: () => load(next).catch((error) => complain(error.message)) }, "Show older ones"));
+    replace(more, next && h("button", { type: "button", onclick: () => load(next).catch(complainOf) }, "Show older ones"));
   }
 
   await load("");
@@ -108,7 +121,7 @@ function drawTop() {
 }
 
 function drawTheme() {
-  const chosen = localStorage.getItem(THEME) ?? "";
+  const chosen = browser.get(THEME) ?? "";
   if (chosen) document.documentElement.dataset.theme = chosen;
   else delete document.documentElement.dataset.theme;
   const isDark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -116,7 +129,7 @@ function drawTheme() {
   button.textContent = isDark ? "Light" : "Dark";
   button.setAttribute("aria-label", `Show it ${isDark ? "light" : "dark"}`);
   button.onclick = () => {
-    localStorage.setItem(THEME, isDark ? "light" : "dark");
+    browser.set(THEME, isDark ? "light" : "dark");
     drawTheme();
   };
 }

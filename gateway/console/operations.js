@@ -2,7 +2,7 @@
 
 import { call, get, Refused } from "./api.js";
 import { latencies, quantile, shares } from "./charts.js";
-import { ask, complain, every, h, replace, say } from "./dom.js";
+import { ask, complain, complainOf, every, h, replace, say } from "./dom.js";
 import * as money from "./money.js";
 import { badge, moment, timeline } from "./saga.js";
 
@@ -141,7 +141,7 @@ class Operations {
       complain(`Not done: ${error.sentence}.`);
     }
     this.parkedDrawn = null;
-    await this.look().catch((error) => complain(error.message));
+    await this.look().catch(complainOf);
   }
 
   drawLatest(bookings) {
@@ -182,7 +182,7 @@ class Operations {
 
   filter(status) {
     this.status = status;
-    this.look().catch((error) => complain(error.message));
+    this.look().catch(complainOf);
   }
 
   pause() {

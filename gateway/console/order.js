@@ -4,15 +4,17 @@
 // and the very same request: so it becomes one booking. The order is kept for this tab, so that
 // this is true of a page that is loaded again, too.
 
-import { call, get, newKey, Refused } from "./api.js";
+import { call, get, newKey, Refused, serverNow } from "./api.js";
 import { pause } from "./dom.js";
 import * as session from "./session.js";
+import { tab } from "./storage.js";
 import { follow, isSettled, later } from "./stream.js";
 
 const PLACE = "holdfast.order";
 export const HOLD_S = 600;
 const LOOK_MS = 250;
 const SENDS_MAX = 12;
+const HOLD_SENDS_MAX = 5;
 const BACKOFF_MS = [400, 800, 1500, 3000, 5000];
 // Any will do that is not over.
 const YEARS_AHEAD = 4;
@@ -28,11 +30,13 @@ export class Order extends EventTarget {
 
   // Hold seats: all of them or none. The same key for the same wish, until it is answered.
   static async hold(wish, signal) {
-    const answer = await call("POST", "inventory/reservations", {
-      body: { eventId: wish.eventId, seatNumbers: wish.seatNumbers, ttl: `${HOLD_S}s` },
-      headers: { "idempotency-key": wish.key },
-      signal,
-    });
+    const send = () =>
+      call("POST", "inventory/reservations", {
+        body: { eventId: wish.eventId, seatNumbers: wish.seatNumbers, ttl: `${HOLD_S}s` },
+        headers: { "idempotency-key": wish.key },
+        signal,
+      });
+    const answer = await untilAnswered(send, HOLD_SENDS_MAX, signal);
     const order = new Order({
       user: session.user(),
       eventId: wish.eventId,
@@ -47,7 +51,7 @@ export class Order extends EventTarget {
 
   // The order that was begun in this tab for this event, if there is one.
   static kept(eventId) {
-    const kept = JSON.parse(sessionStorage.getItem(PLACE) ?? "null");
+    const kept = JSON.parse(tab.get(PLACE) ?? "null");
     const fits = kept && kept.user === session.user() && String(kept.eventId) === String(eventId);
     return fits ? new Order(kept) : null;
   }
@@ -64,7 +68,7 @@ export class Order extends EventTarget {
 
   // Begin an attempt to pay with a card.
   pay(card) {
-    const year = new Date().getFullYear() + YEARS_AHEAD;
+    const year = new Date(serverNow()).getFullYear() + YEARS_AHEAD;
     this.attempt = { key: newKey(), card: card.name, year, sends: 0, beganAt: Date.now() };
     this.keep();
     return this.run(card);
@@ -118,18 +122,11 @@ export class Order extends EventTarget {
   }
 
   async sendUntilAnswered(card, signal) {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        const answer = await this.send(card);
-        if (answer.replayed) this.note("answered with what was stored for this key: the same booking");
-        return answer;
-      } catch (error) {
-        if (!(error instanceof Refused) || !error.mayBeSentAgain || tries === SENDS_MAX) throw error;
-        this.note(`${error.status || "no answer"}: sent again with the same key`, "warn");
-        const backoff = BACKOFF_MS[Math.min(tries - 1, BACKOFF_MS.length - 1)];
-        await pause(Math.max(backoff, error.retryAfterS * 1000), signal);
-      }
-    }
+    const answer = await untilAnswered(() => this.send(card), SENDS_MAX, signal, (error) =>
+      this.note(`${error.status || "no answer"}: sent again with the same key`, "warn"),
+    );
+    if (answer.replayed) this.note("answered with what was stored for this key: the same booking");
+    return answer;
   }
 
   // While the call runs its booking is found in the user's list, and followed live.
@@ -183,17 +180,31 @@ export class Order extends EventTarget {
 
   forget() {
     this.leave();
-    sessionStorage.removeItem(PLACE);
+    tab.remove(PLACE);
   }
 
   keep() {
     const { user, eventId, reservations, attempt, booking, refusal } = this;
     const kept = { user, eventId, reservations, attempt, booking, refusal };
-    sessionStorage.setItem(PLACE, JSON.stringify(kept));
+    tab.set(PLACE, JSON.stringify(kept));
   }
 
   tell() {
     this.dispatchEvent(new Event("change"));
+  }
+}
+
+// Send the very same again until it is answered, soon and then slower.
+async function untilAnswered(send, sendsMax, signal, onAgain = () => {}) {
+  for (let sends = 1; ; sends += 1) {
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof Refused) || !error.mayBeSentAgain || sends === sendsMax) throw error;
+      onAgain(error);
+      const backoff = BACKOFF_MS[Math.min(sends - 1, BACKOFF_MS.length - 1)];
+      await pause(Math.max(backoff, error.retryAfterS * 1000), signal);
+    }
   }
 }
 

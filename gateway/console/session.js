@@ -1,5 +1,7 @@
 // Who is signed in: a token, kept for this tab, and never part of an address that is sent.
 
+import { tab } from "./storage.js";
+
 const PLACE = "holdfast.token";
 const listeners = new Set();
 let why = "";
@@ -17,20 +19,20 @@ export function takeFromAddress() {
 
 export function signIn(text) {
   if (claimsOf(text.trim()) === null) return leave("This is no token: a token has three parts, with points between them.");
-  sessionStorage.setItem(PLACE, text.trim());
+  tab.set(PLACE, text.trim());
   why = "";
   tell();
 }
 
 // Sign out, and say why on the page that asks for a token.
 export function leave(reason = "") {
-  sessionStorage.removeItem(PLACE);
+  tab.remove(PLACE);
   why = reason;
   tell();
 }
 
 export function token() {
-  return sessionStorage.getItem(PLACE);
+  return tab.get(PLACE);
 }
 
 // What the token says of its holder. Whether it is true is for the services to say.
@@ -39,11 +41,11 @@ export function claims() {
 }
 
 export function user() {
-  return claims()?.sub ?? "";
+  return String(claims()?.sub ?? "");
 }
 
 export function isAdmin() {
-  return (claims()?.scope ?? "").split(" ").includes("admin");
+  return String(claims()?.scope ?? "").split(" ").includes("admin");
 }
 
 export function reason() {
