@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
+from playwright.async_api import Browser
+from support import browser
 from support.databases import MARIADB, Databases, require
 from support.rest import Rest
 from support.tokens import SECRET, token_for
@@ -258,6 +261,13 @@ def rest_stack(
             assert not CARDS.search(text), one.log
     finally:
         stack.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser for the tests of a module that have a loop for all of them."""
+    async with browser.running() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.async_api import ConsoleMessage, Page, Request, Response, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    async_playwright,
+    expect,
+)
 
 from support import chromium
 
@@ -50,21 +58,39 @@ TELL_VIOLATIONS = """addEventListener("securitypolicyviolation",
 
 
 @asynccontextmanager
-async def opened(url: str, **context: Any) -> AsyncIterator[tuple[Page, Seen]]:
-    """A page in a browser of its own, which knows nothing yet. `context` as in Playwright."""
+async def running() -> AsyncIterator[Browser]:
+    """A browser, for one test or for all of a module: its profiles know nothing of each other."""
     path = chromium.executable()
     if path is None:
         pytest.skip(f"no Chromium: install it, or name it in {chromium.VARIABLE}")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=OPTIONS)
         try:
-            page = await browser.new_page(**{"viewport": VIEWPORT, **context})
-            await page.add_init_script(TELL_VIOLATIONS)
-            page.set_default_timeout(WAIT_S * 1000)
-            expect.set_options(timeout=WAIT_S * 1000)
-            seen = Seen()
-            seen.watch(page)
-            await page.goto(url)
-            yield page, seen
+            yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def opened(url: str, **context: Any) -> AsyncIterator[tuple[Page, Seen]]:
+    """A page in a browser of its own, which knows nothing yet. `context` as in Playwright."""
+    async with running() as browser, page_of(browser, url, **context) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def page_of(
+    browser: Browser, url: str, init: str = "", **context: Any
+) -> AsyncIterator[tuple[Page, Seen]]:
+    """A page in a profile of its own of a browser; `init` is what runs in it before all else."""
+    page = await browser.new_page(**{"viewport": VIEWPORT, **context})
+    try:
+        await page.add_init_script(f"{TELL_VIOLATIONS};{init}")
+        page.set_default_timeout(WAIT_S * 1000)
+        expect.set_options(timeout=WAIT_S * 1000)
+        seen = Seen()
+        seen.watch(page)
+        await page.goto(url)
+        yield page, seen
+    finally:
+        await page.close()

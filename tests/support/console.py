@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from support import browser
 from support.browser import Seen
@@ -77,11 +77,12 @@ class Console:
 
 @asynccontextmanager
 async def console(
-    site: str, user: str, scope: str = "bookings", **context: Any
+    chromium: Browser, site: str, user: str, scope: str = "bookings", **context: Any
 ) -> AsyncIterator[Console]:
     """Somebody who opens the link that `holdfast up` prints."""
     token = token_for(user, scope)
-    async with browser.opened(f"{site}/console#token={token}", **context) as (page, seen):
+    address = f"{site}/console#token={token}"
+    async with browser.page_of(chromium, address, **context) as (page, seen):
         await expect(page.get_by_role("heading", name="What is on")).to_be_visible()
         yield Console(site, page, seen, token)
 
