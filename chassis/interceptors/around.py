@@ -1,7 +1,8 @@
 """What the interceptors share: code around a handler, written once for all its shapes."""
 
+import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -76,5 +77,24 @@ def rebuilt(handler: Any, handle: Handle, read: Callable[[bytes], Any] | None) -
     return make(handle, read, handler.response_serializer)
 
 
+async def refuse(
+    context: Context,
+    code: grpc.StatusCode,
+    details: str,
+    trailing: Sequence[tuple[str, str | bytes]] = (),
+) -> None:
+    """End a call with an error.
+
+    Raises:
+        grpc.aio.AbortError: how gRPC ends the handler.
+        asyncio.CancelledError: the call was over. Its caller is gone, or gRPC itself has refused
+            its message; it would call that a fault of ours, in the log.
+    """
+    try:
+        await context.abort(code, details, tuple(trailing))
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
+
+
 async def _not_served(_requests: AsyncIterator[bytes], context: Context) -> None:
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "a stream of requests is not served here")
+    await refuse(context, grpc.StatusCode.UNIMPLEMENTED, "a stream of requests is not served here")

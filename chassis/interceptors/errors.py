@@ -10,7 +10,7 @@ from grpc_status import rpc_status
 
 from chassis import context as call_context
 from chassis.errors import DomainError, Internal
-from chassis.interceptors.around import AroundInterceptor, Call, Context
+from chassis.interceptors.around import AroundInterceptor, Call, Context, refuse
 from chassis.status import to_status
 
 log = structlog.get_logger(__name__)
@@ -37,4 +37,4 @@ async def _abort(context: Context, error: DomainError) -> None:
     call_context.reason.set(error.reason)
     status: Any = rpc_status.to_status(to_status(error))
     trailing = (*(call_context.answer_metadata.get() or ()), *status.trailing_metadata)
-    await context.abort(status.code, status.details, trailing)
+    await refuse(context, status.code, status.details, trailing)

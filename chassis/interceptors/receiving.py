@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from chassis.errors import DomainError, InvalidField, RequestTooSlow
-from chassis.interceptors.around import OPEN_SERVICES, Context, Handle, inner_of
+from chassis.interceptors.around import OPEN_SERVICES, Context, Handle, inner_of, refuse
 from chassis.status import to_code
 
 # The largest message, over a line that is not fast.
@@ -75,7 +75,7 @@ def _received_first(inner: Handle, read: Callable[[bytes], Any]) -> Handle:
         try:
             request = await received(arriving)
         except DomainError as error:
-            await context.abort(to_code(error), error.message)
+            await refuse(context, to_code(error), error.message)
         return await inner(read(request), context)
 
     return handle
