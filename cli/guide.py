@@ -65,6 +65,7 @@ class Shown:
     admin_token: str
     # Where the certificates are; none: without TLS.
     certificates: Path | None
+    has_console: bool = True
 
 
 # What is put in first, for it may hold others.
@@ -87,11 +88,8 @@ def show(console: Console, addresses: Addresses, shown: Shown) -> None:
     """Print the addresses and the commands."""
     scheme = "https" if shown.certificates else "http"
     console.print(_addresses(addresses, scheme))
-    site = f"{scheme}://{addresses.target(GATEWAY)}/console"
-    console.print("\n[bold]In a browser:[/] choose seats, pay with a test card, see the saga live.")
-    _print_plain(console, f"{site}#token={shown.token}", {})
-    console.print("[bold]As an operator:[/] the latest bookings, and what waits for a person.")
-    _print_plain(console, f"{site}#token={shown.admin_token}&then=/operations", {})
+    if shown.has_console:
+        _print_links(console, f"{scheme}://{addresses.target(GATEWAY)}/console", shown)
     values = {
         **(_with_tls(shown.certificates) if shown.certificates else PLAIN),
         "@TOKEN": shown.token,
@@ -120,6 +118,13 @@ def show(console: Console, addresses: Addresses, shown: Shown) -> None:
         f"{_command('holdfast')} token --user ID\n[bold]Ctrl-C stops everything.[/]",
         soft_wrap=True,
     )
+
+
+def _print_links(console: Console, site: str, shown: Shown) -> None:
+    console.print("\n[bold]In a browser:[/] choose seats, pay with a test card, see the saga live.")
+    _print_plain(console, f"{site}#token={shown.token}", {})
+    console.print("[bold]As an operator:[/] the latest bookings, and what waits for a person.")
+    _print_plain(console, f"{site}#token={shown.admin_token}&then=/operations", {})
 
 
 def show_first_booking(console: Console, gateway: str, event_id: int, token: str) -> None:

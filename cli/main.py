@@ -11,6 +11,7 @@ from typing import Annotated
 
 import grpc
 import typer
+from pydantic import TypeAdapter
 from rich.markup import escape
 
 from chassis.context import USER_ID_LENGTH_MAX
@@ -95,9 +96,14 @@ def up(
         token = keys.minter.mint(USER, "bookings", DAY_S)
         admin_token = keys.minter.mint(OPERATOR, "admin", DAY_S)
         folder = certificates.FOLDER if tls else None
-        shown = guide.Shown(event.event_id, token, admin_token, folder)
+        shown = guide.Shown(event.event_id, token, admin_token, folder, _has_console())
         guide.show(out, addresses, shown)
         running.watch()
+
+
+def _has_console() -> bool:
+    # As the gateway reads it, which did not start if this is neither yes nor no.
+    return TypeAdapter(bool).validate_python(os.environ.get("GATEWAY_CONSOLE", "true"))
 
 
 @commands.command()

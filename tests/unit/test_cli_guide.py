@@ -10,13 +10,13 @@ from cli import guide
 from cli.programs import Addresses
 
 
-def printed() -> str:
+def printed(*, has_console: bool = True) -> str:
     text = StringIO()
     # As narrow as a terminal: what is to be copied must not be broken.
     shown = Console(file=text, width=60)
     addresses = Addresses(gateway_listen="0.0.0.0:8081")
     guide.show(
-        shown, addresses, guide.Shown(987, "a.buyers.token", "an.admins.token", certificates=None)
+        shown, addresses, guide.Shown(987, "a.buyers.token", "an.admins.token", None, has_console)
     )
     return text.getvalue()
 
@@ -40,3 +40,8 @@ def test_what_is_to_be_pasted() -> None:
     assert "TOKEN=a.buyers.token" in text
     assert "/api/inventory/events/987/seats" in text
     assert "@" not in text.replace('"$@"', "")
+
+
+def test_no_console_no_links() -> None:
+    """Where the gateway serves no console, no link to it is shown."""
+    assert "/console" not in printed(has_console=False)
