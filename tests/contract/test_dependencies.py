@@ -133,7 +133,7 @@ def test_all_is_locked(name: str) -> None:
         "-e .",
         "httpx==0.28.1",
         "httpx==0.28.1 \\\n    --hash=md5:" + "0" * 32,
-        "--index-url https://elsewhere/simple",
+        "-i https://elsewhere/simple",
     ],
 )
 def test_what_is_no_lock(tmp_path: Path, line: str) -> None:
