@@ -21,7 +21,8 @@ REFRESHED_MS = 3500
 
 @pytest.fixture(scope="module")
 def rest_settings() -> dict[str, str]:
-    return {"BOOKING_UNDO_TRIES_MAX": "1"}
+    # Nobody but the saga asks what became of its refund: so it is the one that hears the refusal.
+    return {"BOOKING_UNDO_TRIES_MAX": "1", "PAYMENT_RECONCILE_INTERVAL_S": "600"}
 
 
 @pytest.fixture(scope="module")
