@@ -43,6 +43,7 @@ async def test_a_replica_that_wakes_too_late_writes_nothing(
     other = await world.start(BOOKING)
     assert await ann.books(held) == answer
     await world.settles()
+    await numbered(world)
     # Nobody else writes from here on.
     other.signal(signal.SIGKILL)
     await other.ends()
@@ -51,6 +52,15 @@ async def test_a_replica_that_wakes_too_late_writes_nothing(
     await world.settles()
     assert await stored(world) == before
     assert max(saga["attempt"] for saga in before["sagas"]) > 1
+
+
+async def numbered(world: World) -> None:
+    """Wait until each event has its number: who wakes may give it one, as any replica does."""
+    while True:
+        events = (await stored(world))["outbox"]
+        if all(event["sequence"] is not None for event in events):
+            return
+        await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("kind", KINDS)
