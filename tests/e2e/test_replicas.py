@@ -104,7 +104,9 @@ async def until_booked(load: Load, more: int) -> None:
 async def until_all_called(replicas: list[Part]) -> None:
     """Wait until each replica has had a call: they are found one by one."""
     async with asyncio.timeout(WAIT_S):
-        while not all('"call"' in part.log.read_text() for part in replicas):
+        while True:
+            if all('"call"' in part.log.read_text() for part in replicas):
+                return
             await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -20,6 +20,31 @@ def differences(connection: object, metadata: MetaData) -> list[object]:
     return compare_metadata(context, metadata)
 
 
+async def migrated(databases: Databases, service: str) -> Database:
+    """A database that all migrations have been run on, here and now."""
+    database = databases.open(await databases.empty())
+    await migrations.migrate(database, f"{service}.persistence.migrations")
+    return database
+
+
+async def contents(database: Database) -> dict[str, object]:
+    """All that a database consists of: how each table and index is made, and the rows."""
+    of_sqlite = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    names = of_sqlite if database.is_sqlite else "SHOW TABLES"
+    async with database.reader.connect() as connection:
+
+        async def rows(statement: str) -> list[tuple[object, ...]]:
+            return [tuple(one) for one in await connection.execute(text(statement))]
+
+        tables = [str(name) for (name,) in await rows(names)]
+        found: dict[str, object] = {name: await rows(f"SELECT * FROM {name}") for name in tables}  # noqa: S608
+        if database.is_sqlite:
+            made = await rows("SELECT name, sql FROM sqlite_master ORDER BY name")
+        else:
+            made = [row for name in tables for row in await rows(f"SHOW CREATE TABLE {name}")]
+        return found | {"": made}
+
+
 @pytest.fixture(params=SERVICES)
 def service(request: pytest.FixtureRequest) -> str:
     return request.param
@@ -29,10 +54,18 @@ async def test_the_migrated_schema_is_that_of_the_tables(
     databases: Databases, service: str
 ) -> None:
     """After all migrations, nothing differs from `persistence/tables.py`."""
-    database = await databases.fresh(service)
+    database = await migrated(databases, service)
     metadata = importlib.import_module(f"{service}.persistence.tables").metadata
     async with database.reader.connect() as connection:
         assert await connection.run_sync(differences, metadata) == []
+
+
+async def test_tests_begin_with_what_migrations_make(databases: Databases, service: str) -> None:
+    """The copy of a schema that each test gets is the one that migrations make."""
+    made = await contents(await migrated(databases, service))
+    assert made["alembic_version"]
+    for _ in range(2):
+        assert await contents(await databases.fresh(service)) == made
 
 
 async def test_migrating_is_safe_to_repeat_and_to_do_at_once(

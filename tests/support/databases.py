@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from sqlalchemy import text
 
-from chassis import migrations
 from chassis.database import Database
-from support import mariadb
+from support import mariadb, schemas
 
 SQLITE, MARIADB = "sqlite", "mariadb"
 KINDS = (SQLITE, MARIADB)
+SQLITE_FILE = "sqlite+aiosqlite:///"
 on_mariadb = pytest.mark.parametrize("database_kind", [MARIADB], indirect=True)
 
 
@@ -34,9 +33,13 @@ class Databases:
 
     async def fresh(self, service: str) -> Database:
         """A new database at the newest schema of a service, such as `inventory_svc`."""
-        database = self.open(await self.empty())
-        await migrations.migrate(database, f"{service}.persistence.migrations")
-        return database
+        url = await self.empty()
+        if self.kind == SQLITE:
+            made = await schemas.file_of(service)
+            Path(url.removeprefix(SQLITE_FILE)).write_bytes(made)  # noqa: ASYNC240 - soon done
+        else:
+            await schemas.copy_tables(service, url)
+        return self.open(url)
 
     def open(self, url: str) -> Database:
         """One more door to a database, as another replica has."""
@@ -48,9 +51,9 @@ class Databases:
         """The URL of a new database without any tables."""
         name = f"holdfast_test_{uuid.uuid4().hex}"
         if self.kind == SQLITE:
-            return f"sqlite+aiosqlite:///{self._folder / name}.db"
-        await _on_server(f"CREATE DATABASE {name}")
-        self._stack.push_async_callback(_on_server, f"DROP DATABASE {name}")
+            return f"{SQLITE_FILE}{self._folder / name}.db"
+        await schemas.on_server(_server_url(), f"CREATE DATABASE {name}")
+        self._stack.push_async_callback(schemas.on_server, _server_url(), f"DROP DATABASE {name}")
         return f"{_server_url()}/{name}"
 
 
@@ -70,11 +73,3 @@ def require(kind: str) -> str:
 
 def _server_url() -> str:
     return os.environ[mariadb.VARIABLE].rstrip("/")
-
-
-async def _on_server(statement: str) -> None:
-    server = Database(f"{_server_url()}/")
-    try:
-        await server.read(lambda connection: connection.execute(text(statement)))
-    finally:
-        await server.close()
