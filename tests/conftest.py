@@ -6,9 +6,12 @@ The folder of a test says what it may touch; see the `conftest.py` there.
 import os
 import shutil
 import signal
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
 
 import pytest
 import structlog
+import uvloop
 from support import chromium, mariadb, promtool, redis
 
 PREFIXES = ("AUTH_", "BOOKING_", "GATEWAY_", "INVENTORY_", "OTEL_", "PAYMENT_", "TLS_")
@@ -38,6 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: while one test waits, as many do, another has work."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """The loop of the programs is that of the tests."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -41,10 +41,10 @@ class StreamInterceptor(grpc.aio.ServerInterceptor):
             if self._stopping.is_set():
                 raise _stopped()
             # gRPC cannot send an error while these are on their way with the first message.
-            await context.send_initial_metadata(())
+            await _sent(context.send_initial_metadata(()))
             async with self._until_stop(), aclosing(inner(request, context)) as messages:
                 async for message in messages:
-                    await context.write(message)
+                    await _sent(context.write(message))
 
         return rebuilt(handler, handle, handler.request_deserializer)
 
@@ -65,6 +65,17 @@ class StreamInterceptor(grpc.aio.ServerInterceptor):
     async def _end(self, limit: asyncio.Timeout) -> None:
         await self._stopping.wait()
         limit.reschedule(asyncio.get_running_loop().time())
+
+
+async def _sent(sending: Awaitable[None]) -> None:
+    """Wait until something is on its way; the call is cancelled if its caller has left.
+
+    gRPC cancels it for that, too, but sometimes the failure to send is noticed first.
+    """
+    try:
+        await sending
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
 
 
 def _stopped() -> DependencyUnavailable:

@@ -10,17 +10,17 @@ from chassis.errors import InvalidField
 from chassis.interceptors.around import AroundInterceptor, Call
 
 
+# One for the process: it remembers the rules that it has compiled.
+VALIDATOR = protovalidate.Validator()
+
+
 class ValidationInterceptor(AroundInterceptor):
     """Refuses a request that breaks a rule, naming every bad field."""
-
-    def __init__(self) -> None:
-        """Keep one validator: it remembers the compiled rules."""
-        self._validator = protovalidate.Validator()
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Surround one call."""
-        violations = self._validator.collect_violations(call.request)
+        violations = VALIDATOR.collect_violations(call.request)
         if violations:
             found = (violation.proto for violation in violations)
             raise InvalidField(*((_path(one.field), one.message) for one in found))

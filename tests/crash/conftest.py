@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from support.crash_world import Nursery, Templates, World
+from support.crash_world import Nursery, World, urls_of_fresh
 from support.databases import Databases, require
 
 
@@ -24,13 +24,8 @@ def nursery() -> Iterator[Nursery]:
     nursery.close()
 
 
-@pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp("templates"))
-
-
 @pytest.fixture
-async def worlds(nursery: Nursery, templates: Templates, tmp_path: Path) -> AsyncIterator[Worlds]:
+async def worlds(nursery: Nursery, tmp_path: Path) -> AsyncIterator[Worlds]:
     async with AsyncExitStack() as stack:
         numbers = itertools.count()
 
@@ -38,7 +33,7 @@ async def worlds(nursery: Nursery, templates: Templates, tmp_path: Path) -> Asyn
             folder = tmp_path / str(next(numbers))
             folder.mkdir()
             databases = await stack.enter_async_context(Databases(require(kind), folder))
-            urls = await templates.urls(databases, folder)
+            urls = await urls_of_fresh(databases)
             world = World(nursery, folder, urls, settings)
             stack.push_async_callback(world.close)
             return world

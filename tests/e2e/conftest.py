@@ -18,6 +18,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from playwright.async_api import Browser
 from support import browser
 from support.databases import MARIADB, Databases, require
+from support.launching import Launch, Process, fork
 from support.rest import Rest
 from support.tokens import SECRET, token_for
 
@@ -38,7 +39,7 @@ WAIT_S = 30.0
 class Running:
     """A program that serves."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     address: str = ""
 
@@ -82,6 +83,7 @@ class Programs:
     """Programs in a folder of their own, with a secret of their own."""
 
     folder: Path
+    launch: Launch = fork
     environment: dict[str, str] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
 
@@ -89,14 +91,8 @@ class Programs:
         """Start programs, and wait until they listen."""
         for name in names:
             log = self.folder / f"{name}.log"
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", name],
-                    cwd=self.folder,
-                    env=self._environment(name, settings),
-                    stdout=output,
-                    stderr=output,
-                )
+            log.touch()
+            process = self.launch(name, self.folder, self._environment(name, settings), log)
             self.running[name] = Running(process, log)
         for name in names:
             self.running[name].wait_until_it_listens()
@@ -205,18 +201,24 @@ class Programs:
         }
 
 
+@pytest.fixture(scope="module")
+def launch() -> Launch:
+    """How the programs of a module are run: a module that is about that has `execute`."""
+    return fork
+
+
 @pytest.fixture
-def programs(tmp_path: Path) -> Iterator[Programs]:
+def programs(tmp_path: Path, launch: Launch) -> Iterator[Programs]:
     """Nothing runs yet; what a test starts is gone after it."""
-    programs = Programs(tmp_path)
+    programs = Programs(tmp_path, launch)
     yield programs
     programs.close()
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+def stack(tmp_path_factory: pytest.TempPathFactory, launch: Launch) -> Iterator[Programs]:
     """All programs, and each of them ends well when it is told to."""
-    stack = Programs(tmp_path_factory.mktemp("stack"))
+    stack = Programs(tmp_path_factory.mktemp("stack"), launch)
     try:
         stack.start_with_gateway()
         yield stack

@@ -4,6 +4,8 @@ import socket
 from typing import Any
 
 import httpx
+import pytest
+from support.launching import Launch, execute
 
 from chassis.settings import describe
 from chassis.tls_settings import TlsSettings
@@ -11,6 +13,11 @@ from gateway.config import GatewaySettings
 
 NAME = "gateway"
 BOOKINGS = "holdfast.booking.v1.BookingService"
+
+
+@pytest.fixture(scope="module")
+def launch() -> Launch:
+    return execute
 
 
 def test_help_of_the_gateway(programs: Any) -> None:

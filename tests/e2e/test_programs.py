@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from support.launching import Launch, execute
 
 from booking_svc.wiring import PROGRAM as BOOKING
 from chassis.database import Database
@@ -23,6 +24,11 @@ METHOD = {
     "expiryYear": 2040,
     "cvv": "123",
 }
+
+
+@pytest.fixture(scope="module")
+def launch() -> Launch:
+    return execute
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -19,6 +20,7 @@ from support.tokens import metadata_for, verifier
 from chassis import context as call_context
 from chassis.errors import Overloaded
 from chassis.interceptors import deadline
+from chassis.interceptors.streams import StreamInterceptor
 from chassis.server import Hosted, running
 from payment_svc.servicer import ACCESS, NAME
 
@@ -209,6 +211,31 @@ async def test_a_stream_whose_caller_leaves_is_closed(
     assert [(line["event"], line["code"], line["user_id"]) for line in lines] == [
         ("call", "CANCELLED", "ann")
     ]
+    assert streamer.closed_by_its_call
+
+
+class Left:
+    """The context of a call whose caller has left, which gRPC has not told the call yet."""
+
+    async def send_initial_metadata(self, _metadata: Any) -> None:
+        pass
+
+    async def write(self, _message: Any) -> None:
+        message = "SendMessage failed"
+        raise grpc.aio.InternalError(message)
+
+
+async def test_a_failure_to_send_is_a_caller_who_left(streamer: Streamer) -> None:
+    """What cannot be sent any more is no fault of the service: the call counts as cancelled."""
+    handler = grpc.unary_stream_rpc_method_handler(streamer.StreamPaymentEvents)
+
+    async def continuation(_details: Any) -> Any:
+        return handler
+
+    details = SimpleNamespace(method=f"/{NAME}/StreamPaymentEvents")
+    found = await StreamInterceptor(asyncio.Event()).intercept_service(continuation, details)
+    with pytest.raises(asyncio.CancelledError):
+        await found.unary_stream(REQUEST, Left())
     assert streamer.closed_by_its_call
 
 

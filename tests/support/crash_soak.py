@@ -26,7 +26,7 @@ from support.crash_scenarios import (
     firsts,
     live_through,
 )
-from support.crash_world import Nursery, Templates, World
+from support.crash_world import Nursery, World, urls_of_fresh
 from support.databases import SQLITE, Databases
 
 AT_ONCE = 6
@@ -83,26 +83,23 @@ async def soak(minutes: float, seed: int, folder: Path) -> Tally:
     random.Random(seed).shuffle(cases)
     print(f"{len(cases)} pairs of crashes, for {minutes:g} minutes at most, seed {seed}")  # noqa: T201
     ends_at = time.monotonic() + 60 * minutes
-    nursery, templates = Nursery(), Templates(folder)
-    async with Databases(SQLITE, folder) as databases:
-        # Once, so that there is something to copy.
-        await templates.urls(databases, _made(folder / "first"))
+    nursery = Nursery()
 
-        async def work() -> None:
-            while cases and time.monotonic() < ends_at:
-                await _try(cases.pop(), nursery, templates, databases, tally)
+    async def work() -> None:
+        while cases and time.monotonic() < ends_at:
+            await _try(cases.pop(), nursery, folder, tally)
 
-        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
     nursery.close()
     return tally
 
 
-async def _try(
-    case: Case, nursery: Nursery, templates: Templates, databases: Databases, tally: Tally
-) -> None:
+async def _try(case: Case, nursery: Nursery, parent: Path, tally: Tally) -> None:
     tally.cases += 1
-    folder = _made(templates.folder / f"case-{tally.cases}")
-    urls = await templates.urls(databases, folder)
+    folder = parent / f"case-{tally.cases}"
+    folder.mkdir()
+    async with Databases(SQLITE, folder) as databases:
+        urls = await urls_of_fresh(databases)
     world = World(nursery, folder, urls, {**GIVE_UP, **case.scenario.settings})
     try:
         answer = await live_through(world, case.scenario, [(case.first,), (case.second,)])
@@ -116,11 +113,6 @@ async def _try(
     tally.deaths += len(world.deaths)
     tally.pairs += len(world.deaths) > 1
     shutil.rmtree(folder)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def main() -> int:

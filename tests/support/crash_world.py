@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +16,9 @@ from typing import Any
 import grpc.aio
 
 import auditor
-from chassis import migrations
-from chassis.database import Database
 from support.crash_points import SERVICES
 from support.crash_seams import KILLED, Plan
-from support.databases import SQLITE, Databases, url_of
+from support.databases import Databases, url_of
 from support.source import ROOT
 from support.tokens import SECRET
 
@@ -333,29 +330,7 @@ class World:
         return {**told, **self.settings}
 
 
-class Templates:
-    """Databases of SQLite at the newest schema, to be copied: that is faster than to migrate."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    async def urls(self, databases: Databases, folder: Path) -> dict[str, str]:
-        """The URLs of fresh databases for a world, by service, and of the provider's books."""
-        if databases.kind == SQLITE:
-            return {name: await self._copy(name, folder) for name in (*SERVICES, "provider")}
-        urls = {name: url_of(await databases.fresh(name)) for name in SERVICES}
-        return {**urls, "provider": await databases.empty()}
-
-    async def _copy(self, name: str, folder: Path) -> str:
-        template, copy = self.folder / f"{name}.db", folder / f"{name}.db"
-        if name in SERVICES and not template.exists():
-            database = Database(_sqlite(template))
-            await migrations.migrate(database, f"{name}.persistence.migrations")
-            await database.close()
-        if template.exists():
-            shutil.copy(template, copy)
-        return _sqlite(copy)
-
-
-def _sqlite(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
+async def urls_of_fresh(databases: Databases) -> dict[str, str]:
+    """The URLs of fresh databases for a world, by service, and of the provider's books."""
+    urls = {name: url_of(await databases.fresh(name)) for name in SERVICES}
+    return {**urls, "provider": await databases.empty()}
