@@ -3,6 +3,7 @@
 The folder of a test says what it may touch; see the `conftest.py` there.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -46,6 +47,12 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
     """The loop of the programs is that of the tests."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    # All these stay until the end: the garbage collector need not look at them again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
