@@ -9,7 +9,6 @@ import protovalidate
 from chassis.errors import InvalidField
 from chassis.interceptors.around import AroundInterceptor, Call
 
-
 # One for the process: it remembers the rules that it has compiled.
 VALIDATOR = protovalidate.Validator()
 
