@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from chassis import addresses, hosts, metrics, tracing
 from chassis.errors import CommitUnknown, DependencyUnavailable, DomainError, Overloaded
 from chassis.hosts import Hosts
+from chassis.tasks import heeding_cancellation
 
 log = structlog.get_logger(__name__)
 
@@ -176,7 +177,8 @@ class Database:
     async def _again_if_asked(self, once: Callable[[], Awaitable[Result]], kind: str) -> Result:
         for attempt in range(ATTEMPTS_MAX):
             try:
-                return await once()
+                with heeding_cancellation():
+                    return await once()
             except TimeoutError:
                 log.exception("database_unavailable")
                 break

@@ -8,6 +8,8 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from chassis.tasks import heeding_cancellation
+
 log = structlog.get_logger(__name__)
 
 INTERVAL_S = 2.0
@@ -63,7 +65,8 @@ class Health:
         """Ask again and again until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
-            await self.check()
+            with heeding_cancellation():
+                await self.check()
 
     def shut_down(self) -> None:
         """Report NOT_SERVING from now on, whatever `ready` says."""

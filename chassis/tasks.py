@@ -1,7 +1,8 @@
 """Work that goes on when its caller has left."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -23,6 +24,29 @@ def is_cancelled() -> bool:
     """Whether this task is cancelled itself, and not only something that it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+@contextmanager
+def heeding_cancellation() -> Iterator[None]:
+    """Surround what may lose a cancellation of this task, and be cancelled nevertheless.
+
+    `asyncio.wait_for` of CPython 3.11 loses one that comes in the moment in which it ends, and
+    drivers connect with it. A worker that went on then would never end.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+
+    def is_lost() -> bool:
+        return task is not None and task.cancelling() > before
+
+    try:
+        yield
+    except Exception:
+        if is_lost():
+            raise asyncio.CancelledError from None
+        raise
+    if is_lost():
+        raise asyncio.CancelledError
 
 
 class Tasks:

@@ -10,7 +10,7 @@ import structlog
 from chassis import metrics
 from chassis.bell import Bell
 from chassis.errors import DependencyUnavailable, Overloaded
-from chassis.tasks import is_cancelled
+from chassis.tasks import heeding_cancellation, is_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,8 @@ class Worker:
             more, outcome = False, "failed"
             heard = self.bell.rings
             try:
-                more = await self.run_once()
+                with heeding_cancellation():
+                    more = await self.run_once()
                 outcome = "ok"
                 metrics.LAST_SUCCESS.labels(self.name).set_to_current_time()
             except (DependencyUnavailable, Overloaded) as error:

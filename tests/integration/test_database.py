@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.databases import Databases, on_mariadb
+from support.losing import connected_at_that_moment, refused_at_that_moment
 
 from chassis import database as database_module
 from chassis.database import Database
@@ -344,3 +345,22 @@ async def test_a_silent_commit_is_unknown(
     monkeypatch.setattr(AsyncConnection, "commit", lambda _: asyncio.sleep(60))
     with pytest.raises(CommitUnknown):
         await database.write(lambda one: one.scalar(text("SELECT 1")))
+
+
+@pytest.mark.parametrize("loses", [refused_at_that_moment, connected_at_that_moment])
+@pytest.mark.parametrize("kind", ["read", "write"])
+async def test_a_unit_whose_cancellation_is_lost(
+    databases: Databases, loses: Callable[[], Awaitable[bool]], kind: str
+) -> None:
+    """A unit of work that is cancelled ends so, whatever loses that on its way."""
+
+    async def unit(_connection: AsyncConnection) -> bool:
+        return await loses()
+
+    database = databases.open(await databases.empty())
+    run = database.read if kind == "read" else database.write
+    task = asyncio.create_task(run(unit))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()

@@ -1,6 +1,7 @@
 """A server says whether it can work, and stops in order."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,10 +15,12 @@ from support import build
 from support.client import As
 from support.databases import Databases, on_mariadb
 from support.inventory import hosted_inventory
+from support.losing import connected_at_that_moment, refused_at_that_moment
 from support.serving import ADDRESS, serving
 from support.tokens import verifier
 
 from chassis import health, server
+from chassis.health import Health
 from chassis.server import AddressTaken, Hosted, running
 from chassis.worker import Worker
 from inventory_svc.servicer import ACCESS, NAME
@@ -112,6 +115,21 @@ async def test_a_service_with_its_database_is_serving(databases: Databases) -> N
     database = await databases.fresh("inventory_svc")
     async with serving(await hosted_inventory(database)) as channel:
         assert await status_of(channel) == "SERVING"
+
+
+@pytest.mark.parametrize("loses", [refused_at_that_moment, connected_at_that_moment])
+async def test_a_cancellation_that_a_driver_loses(
+    loses: Callable[[], Awaitable[bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker and the look at the health end when told to, whatever loses it on its way."""
+    monkeypatch.setattr(health, "INTERVAL_S", 0)
+
+    for work in (Worker("it", loses, 3600).run, Health(("it",), loses).run):
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait({task}, timeout=WAIT_S)
+        assert task.cancelled()
 
 
 async def test_a_stop_is_in_order() -> None:

@@ -1,14 +1,15 @@
 """Work that outlives its caller, and work that is done again and again."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from structlog.testing import capture_logs
 
 from chassis import context
 from chassis.bell import Bell
-from chassis.errors import Overloaded
-from chassis.tasks import Tasks
+from chassis.errors import DependencyUnavailable, Overloaded
+from chassis.tasks import Tasks, heeding_cancellation
 from chassis.worker import Worker
 
 WAIT_S = 20
@@ -142,6 +143,20 @@ class NotedBell(Bell):
         if len(self.rests) == self._rests_max:
             raise asyncio.CancelledError
         return self.woken[-1]
+
+
+async def test_other_cancellations_stay() -> None:
+    """What is lost to nobody is as it was: errors and answers, also in a task once cancelled."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    with heeding_cancellation():
+        answer = "kept"
+    with pytest.raises(DependencyUnavailable), heeding_cancellation():
+        raise DependencyUnavailable(answer)
+    task.uncancel()
 
 
 async def test_a_worker_rests_only_when_there_is_no_more() -> None:
