@@ -1,7 +1,6 @@
 """The door: translate, call one use case, translate back."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC
 from typing import Any
 
 from holdfast.auth.v1 import access_pb2
@@ -25,6 +24,7 @@ from chassis.access import access_of
 from chassis.errors import DomainError
 from chassis.events import EventFeed
 from chassis.idempotency import read_wait, require_key
+from chassis.privacy import moment_of
 
 SERVICE = pb.DESCRIPTOR.services_by_name["BookingService"]
 NAME = SERVICE.full_name
@@ -129,11 +129,10 @@ class PrivacyServicer(privacy_rpc.PrivacyServiceServicer):
         self, request: privacy.EraseUserRequest, context: Any
     ) -> privacy.EraseUserResponse:
         """See the contract."""
-        before = request.before if request.HasField("before") else None
         counts = await self._privacy.erase(
             request.user_id,
             request.replacement,
-            before and before.ToDatetime(UTC),
+            moment_of(request),
             validate_only=request.validate_only,
         )
         return translate.erased(counts)

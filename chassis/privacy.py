@@ -35,6 +35,21 @@ Rewrite = Callable[[bytes, str], bytes]
 Place = tuple[Any, ...]
 
 
+def moment_of(request: Any) -> datetime | None:
+    """The moment before which an `EraseUserRequest` erases; none for all of it.
+
+    Raises:
+        InvalidField: no calendar has it.
+    """
+    if not request.HasField("before"):
+        return None
+    try:
+        moment: datetime = request.before.ToDatetime(UTC)
+    except (OverflowError, ValueError):
+        raise InvalidField(("before", "must be a moment of the years 1 to 9999")) from None
+    return moment
+
+
 @dataclass(frozen=True)
 class Record:
     """One row of one table."""

@@ -1,7 +1,6 @@
 """The door: translate, call one use case, translate back."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC
 from typing import Any
 
 from holdfast.auth.v1 import access_pb2
@@ -15,7 +14,7 @@ from chassis import tracing
 from chassis.access import access_of
 from chassis.clock import Clock
 from chassis.idempotency import read_key
-from chassis.privacy import Privacy
+from chassis.privacy import Privacy, moment_of
 from inventory_svc import translate
 from inventory_svc.domain.reservation import Reservation
 from inventory_svc.ports import Inventory
@@ -128,11 +127,10 @@ class PrivacyServicer(privacy_rpc.PrivacyServiceServicer):
         self, request: privacy.EraseUserRequest, context: Any
     ) -> privacy.EraseUserResponse:
         """See the contract."""
-        before = request.before if request.HasField("before") else None
         counts = await self._privacy.erase(
             request.user_id,
             request.replacement,
-            before and before.ToDatetime(UTC),
+            moment_of(request),
             validate_only=request.validate_only,
         )
         return translate.erased(counts)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 from holdfast.auth.v1 import access_pb2
@@ -16,7 +15,7 @@ from chassis import tracing
 from chassis.access import access_of
 from chassis.events import EventFeed
 from chassis.idempotency import read_key
-from chassis.privacy import Privacy
+from chassis.privacy import Privacy, moment_of
 from payment_svc import translate
 from payment_svc.ports import Ledger
 from payment_svc.usecases.cancel_payment import CancelPayment
@@ -140,11 +139,10 @@ class PrivacyServicer(privacy_rpc.PrivacyServiceServicer):
         self, request: privacy.EraseUserRequest, context: Any
     ) -> privacy.EraseUserResponse:
         """See the contract."""
-        before = request.before if request.HasField("before") else None
         counts = await self._privacy.erase(
             request.user_id,
             request.replacement,
-            before and before.ToDatetime(UTC),
+            moment_of(request),
             validate_only=request.validate_only,
         )
         return translate.erased(counts)

@@ -280,6 +280,18 @@ async def test_an_interrupted_erasure(
         assert await books(stack) == kept
 
 
+@on_sqlite
+@pytest.mark.parametrize(
+    ("seconds", "nanos"), [(253402300800, 0), (-62135596801, 0), (2**62, 0), (0, -1), (0, 2**30)]
+)
+async def test_a_moment_that_is_none(stack: Stack, seconds: int, nanos: int) -> None:
+    """A moment that no calendar of a database has is the caller's mistake, and nothing changes."""
+    office = Office(stack)
+    for service in METADATA:
+        with refused("INVALID_FIELD"):
+            await office.erase_at(service, WHO, before=Timestamp(seconds=seconds, nanos=nanos))
+
+
 async def test_a_booking_during_the_erasure(stack: Stack) -> None:
     """What a user begins once an erasure has begun stays whole, and is left for the next."""
     office, zoe = Office(stack), stack.buyer(WHO)
