@@ -270,13 +270,15 @@ async def test_what_only_a_webhook_tells(databases: Databases) -> None:
         story = await stack.book(NAMED[ONLY_TOLD], CARD)
         await stack.cancel(story)
         assert story.seen[-1] == "CANCELLED"
-        assert await stack.audited() == []
         story.payment = await stack.full(story.booking.payment_id)
         comes_back_at = (await stack.books_of(story))["refunds"][0]["settles_at"]
 
         async def is_back() -> bool:
             return str(stack.clock.now()) > comes_back_at
 
+        early = await stack.audited()
+        # A busy machine may take as long to look.
+        assert early == [] or await is_back()
         await until(is_back)
         (refund,) = story.payment.refunds
         found = await stack.audited()
