@@ -1,4 +1,4 @@
-"""Starts the programs as their users do, and talks to them from outside."""
+"""Starts the programs, and talks to them from outside, as their users do."""
 
 import base64
 import json
